@@ -1,0 +1,11 @@
+//! The traits and types of wharf: what every image builder has in common.
+//!
+//! This crate holds no SDK and no HTTP client. Builders live in crates of their own and depend on this
+//! one; a program picks them through the features of the facade crate `wharf`.
+
+pub mod error;
+pub mod event;
+mod secret;
+
+pub use error::{Error, ErrorKind, Result};
+pub use secret::Secret;
