@@ -1,2 +1,29 @@
-//! Repository tasks.
-fn main() {}
+//! Repository tasks: `cargo xtask help` lists them.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task talks to the person who started it"
+)]
+
+mod cli;
+mod features;
+mod lint;
+mod metadata;
+mod process;
+mod summary;
+mod target_dir;
+mod test;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words = std::env::args().skip(1).collect::<Vec<_>>();
+    match cli::parse(&words).and_then(cli::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

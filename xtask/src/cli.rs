@@ -1,0 +1,122 @@
+//! What the tasks are called and which options they take.
+
+use anyhow::{Result, bail};
+
+use crate::{features, test};
+
+/// The text of `cargo xtask help`.
+pub(crate) const USAGE: &str = "\
+Repository tasks.
+
+Usage: cargo xtask <TASK> [OPTIONS]
+
+Tasks:
+  test [--no-services] [FILTER]...  format, lints, feature combinations, all tests, documentation
+  features                          lints for every feature combination; what may be compiled with which feature
+  help                              this text
+
+Options of `test`:
+  --no-services    leave out the tests that need an engine or a registry
+  FILTER           run only tests whose name contains this, and none of the other checks
+";
+
+/// One task with its options.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Help,
+    Features,
+    Test(test::Options),
+}
+
+/// Reads the words after `cargo xtask`.
+pub(crate) fn parse(words: &[String]) -> Result<Task> {
+    let mut words = words.iter().map(String::as_str);
+    let Some(name) = words.next() else {
+        return Ok(Task::Help);
+    };
+    let rest = words.collect::<Vec<_>>();
+    match name {
+        "help" | "--help" | "-h" => Ok(Task::Help),
+        "features" => no_options(name, &rest, Task::Features),
+        "test" => parse_test(&rest),
+        other => bail!("no task is called {other:?}; `cargo xtask help` lists them"),
+    }
+}
+
+fn no_options(name: &str, rest: &[&str], task: Task) -> Result<Task> {
+    match rest.first() {
+        Some(word) => bail!("`{name}` takes no {word:?}"),
+        None => Ok(task),
+    }
+}
+
+fn parse_test(words: &[&str]) -> Result<Task> {
+    let mut options = test::Options {
+        services: true,
+        filters: Vec::new(),
+    };
+    for word in words {
+        match *word {
+            "--no-services" => options.services = false,
+            option if option.starts_with('-') => bail!("`test` has no option {option:?}"),
+            filter => options.filters.push(filter.to_owned()),
+        }
+    }
+    Ok(Task::Test(options))
+}
+
+/// Does what was asked.
+pub(crate) fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Help => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        Task::Features => features::run(),
+        Task::Test(options) => test::run(&options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Task> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn no_word_at_all_asks_for_help() {
+        assert_eq!(parsed("").unwrap(), Task::Help);
+        assert_eq!(parsed("--help").unwrap(), Task::Help);
+    }
+
+    #[test]
+    fn test_takes_filters_and_a_switch() {
+        let expected = test::Options {
+            services: false,
+            filters: vec!["tag".into(), "digest".into()],
+        };
+        assert_eq!(
+            parsed("test tag --no-services digest").unwrap(),
+            Task::Test(expected)
+        );
+    }
+
+    #[test]
+    fn unknown_words_are_named() {
+        assert!(parsed("tset").unwrap_err().to_string().contains("\"tset\""));
+        assert!(
+            parsed("test --fast")
+                .unwrap_err()
+                .to_string()
+                .contains("\"--fast\"")
+        );
+        assert!(
+            parsed("features all")
+                .unwrap_err()
+                .to_string()
+                .contains("\"all\"")
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! Other programs: always with an argument list, never through a shell, never with somebody else's stdin.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// A program with arguments, which gets nothing on stdin.
+pub(crate) fn command<I, S>(program: impl AsRef<OsStr>, arguments: I) -> Command
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<OsStr>,
+{
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// The cargo that started this task, in the workspace's root and with the target directory of this run.
+pub(crate) fn cargo<I, S>(arguments: I) -> Command
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<OsStr>,
+{
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = command(program, arguments);
+    command.current_dir(workspace_root());
+    // What cargo told *this* program about its package would make build scripts that watch these variables run again.
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    if let Some(directory) = crate::target_dir::for_children() {
+        command.env("CARGO_TARGET_DIR", directory);
+    }
+    command
+}
+
+/// Where the workspace's `Cargo.toml` is.
+pub(crate) fn workspace_root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
+
+/// Says what it runs, runs it with its output shown, and fails if it fails.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    eprintln!("$ {}", shown(command));
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    if !status.success() {
+        bail!("`{}` failed: {status}", shown(command));
+    }
+    Ok(())
+}
+
+/// Runs it quietly and gives what it wrote to stdout; on failure the error holds what it wrote to stderr.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
+        .output()
+        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    if !status.success() {
+        let stderr = String::from_utf8_lossy(&stderr);
+        bail!("`{}` failed: {status}\n{}", shown(command), stderr.trim_end());
+    }
+    String::from_utf8(stdout)
+        .with_context(|| format!("`{}` wrote something that is not UTF-8", shown(command)))
+}
+
+/// Whether it could be started and succeeded; its output is thrown away.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// The command as a person would type it, without the path of cargo.
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    let words = std::iter::once(name).chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_was_run_and_what_it_said() {
+        let error = capture(&mut command("ls", ["/nowhere/at/all"]))
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("`ls /nowhere/at/all` failed"), "{error}");
+        assert!(error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn stdin_is_empty() {
+        assert_eq!(capture(&mut command("cat", [""; 0])).unwrap(), "");
+    }
+
+    #[test]
+    fn the_root_holds_the_workspace() {
+        assert!(workspace_root().join("Cargo.lock").is_file());
+    }
+}
