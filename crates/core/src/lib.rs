@@ -5,7 +5,9 @@
 
 pub mod error;
 pub mod event;
+pub mod reference;
 mod secret;
 
 pub use error::{Error, ErrorKind, Result};
+pub use reference::{Digest, ImageReference, sanitize_tag};
 pub use secret::Secret;
