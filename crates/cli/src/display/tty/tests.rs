@@ -285,7 +285,7 @@ fn what_is_not_a_step_stays_in_full() {
     ]);
     assert_eq!(
         show.finish(0),
-        "a long line of the b\nuilder itself\nwarning: careful"
+        "a long line of the builder itself\nwarning: careful"
     );
 }
 
