@@ -6,8 +6,10 @@
 pub mod error;
 pub mod event;
 pub mod reference;
+pub mod registry;
 mod secret;
 
 pub use error::{Error, ErrorKind, Result};
 pub use reference::{Digest, ImageReference, sanitize_tag};
+pub use registry::{ContainerRegistry, RegistryCredentials};
 pub use secret::Secret;

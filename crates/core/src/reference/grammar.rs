@@ -7,7 +7,7 @@ use super::repair::printable;
 use super::{Digest, ImageReference};
 
 /// Docker Hub's name in references.
-pub(super) const DEFAULT_DOMAIN: &str = "docker.io";
+pub(crate) const DEFAULT_DOMAIN: &str = "docker.io";
 /// Where Docker Hub keeps images whose name has one part.
 pub(super) const OFFICIAL: &str = "library/";
 
@@ -19,7 +19,7 @@ const MAX_NAME: usize = 255;
 const MAX_TAG: usize = 128;
 
 /// What is wrong with a text, as the end of a sentence.
-pub(super) type Problem = Cow<'static, str>;
+pub(crate) type Problem = Cow<'static, str>;
 
 pub(super) fn parse(text: &str) -> Result<ImageReference, Problem> {
     check_characters(text)?;
@@ -56,7 +56,7 @@ pub(super) fn assemble(
     })
 }
 
-fn check_characters(text: &str) -> Result<(), Problem> {
+pub(crate) fn check_characters(text: &str) -> Result<(), Problem> {
     if text.trim().is_empty() {
         return Err("it is empty".into());
     }
@@ -86,18 +86,24 @@ pub(super) fn split_name(name: &str) -> (&str, Cow<'_, str>) {
     }
 }
 
-fn is_domain_like(part: &str) -> bool {
+pub(crate) fn is_domain_like(part: &str) -> bool {
     part == "localhost" || part.contains(['.', ':', '[']) || part.contains(char::is_uppercase)
 }
 
 /// Docker Hub under its present name, and `library/` before names of one part there.
 pub(super) fn normalized<'a>(domain: &'a str, path: &'a str) -> (&'a str, Cow<'a, str>) {
-    if domain != DEFAULT_DOMAIN && domain != LEGACY_DOMAIN {
-        return (domain, path.into());
+    let domain = present_domain(domain);
+    match domain != DEFAULT_DOMAIN || path.contains('/') || path.is_empty() {
+        true => (domain, path.into()),
+        false => (domain, format!("{OFFICIAL}{path}").into()),
     }
-    match path.contains('/') || path.is_empty() {
-        true => (DEFAULT_DOMAIN, path.into()),
-        false => (DEFAULT_DOMAIN, format!("{OFFICIAL}{path}").into()),
+}
+
+/// Docker Hub under its present name; any other host as it is.
+pub(crate) fn present_domain(domain: &str) -> &str {
+    match domain {
+        LEGACY_DOMAIN => DEFAULT_DOMAIN,
+        domain => domain,
     }
 }
 
@@ -111,7 +117,7 @@ pub(super) fn is_hex(byte: u8) -> bool {
 }
 
 /// Checks `host`, `host:port`, `[IPv6]` and `[IPv6]:port`.
-pub(super) fn check_domain(domain: &str) -> Result<(), Problem> {
+pub(crate) fn check_domain(domain: &str) -> Result<(), Problem> {
     let (host, port) = match domain.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (domain, None),
@@ -140,7 +146,7 @@ fn is_host_label(label: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-pub(super) fn check_name(domain: &str, path: &str) -> Result<(), Problem> {
+pub(crate) fn check_name(domain: &str, path: &str) -> Result<(), Problem> {
     if path.is_empty() {
         return Err("the repository is missing".into());
     }

@@ -6,8 +6,8 @@
 //! a port is between 1 and 65535, and an address in brackets is an IPv6 address.
 
 mod digest;
-mod grammar;
-mod repair;
+pub(crate) mod grammar;
+pub(crate) mod repair;
 mod tag;
 
 use std::borrow::Cow;

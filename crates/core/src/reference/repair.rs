@@ -22,7 +22,7 @@ pub(super) fn error(text: &str, problem: &str) -> Error {
 
 /// A wrong text, quoted for an error: cut when it is long, and without what stands before an `@` that
 /// begins no digest, as that may be a password.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let text = match text.rsplit_once('@') {
         Some((_, rest)) if !rest.starts_with("sha") || rest.contains('/') => {
             Cow::Owned(format!("***@{rest}"))

@@ -1,0 +1,3 @@
+//! wharf measured against what other programs really answer; see README.md in this directory.
+
+mod registry;
