@@ -3,6 +3,7 @@
 //! This crate holds no SDK and no HTTP client. Builders live in crates of their own and depend on this
 //! one; a program picks them through the features of the facade crate `wharf`.
 
+pub mod doctor;
 pub mod error;
 pub mod event;
 pub mod reference;
