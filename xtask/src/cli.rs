@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::{features, test};
+use crate::{features, services, test};
 
 /// The text of `cargo xtask help`.
 pub(crate) const USAGE: &str = "\
@@ -13,6 +13,7 @@ Usage: cargo xtask <TASK> [OPTIONS]
 Tasks:
   test [--no-services] [FILTER]...  format, lints, feature combinations, all tests, documentation
   features                          lints for every feature combination; what may be compiled with which feature
+  services up|down                  start the services of the tests and leave them running; stop them
   help                              this text
 
 Options of `test`:
@@ -25,6 +26,8 @@ Options of `test`:
 pub(crate) enum Task {
     Help,
     Features,
+    ServicesUp,
+    ServicesDown,
     Test(test::Options),
 }
 
@@ -38,6 +41,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Task> {
     match name {
         "help" | "--help" | "-h" => Ok(Task::Help),
         "features" => no_options(name, &rest, Task::Features),
+        "services" => parse_services(&rest),
         "test" => parse_test(&rest),
         other => bail!("no task is called {other:?}; `cargo xtask help` lists them"),
     }
@@ -47,6 +51,14 @@ fn no_options(name: &str, rest: &[&str], task: Task) -> Result<Task> {
     match rest.first() {
         Some(word) => bail!("`{name}` takes no {word:?}"),
         None => Ok(task),
+    }
+}
+
+fn parse_services(words: &[&str]) -> Result<Task> {
+    match words {
+        ["up"] => Ok(Task::ServicesUp),
+        ["down"] => Ok(Task::ServicesDown),
+        _ => bail!("say `services up` or `services down`"),
     }
 }
 
@@ -73,6 +85,8 @@ pub(crate) fn run(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Features => features::run(),
+        Task::ServicesUp => services::task::up(),
+        Task::ServicesDown => services::task::down(),
         Task::Test(options) => test::run(&options),
     }
 }

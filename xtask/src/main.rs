@@ -11,6 +11,7 @@ mod features;
 mod lint;
 mod metadata;
 mod process;
+mod services;
 mod summary;
 mod target_dir;
 mod test;

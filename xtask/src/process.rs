@@ -1,10 +1,14 @@
 //! Other programs: always with an argument list, never through a shell, never with somebody else's stdin.
 
 use std::ffi::OsStr;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::{Context, Result, bail};
+
+static RUNNING: AtomicI32 = AtomicI32::new(0);
 
 /// A program with arguments, which gets nothing on stdin.
 pub(crate) fn command<I, S>(program: impl AsRef<OsStr>, arguments: I) -> Command
@@ -55,6 +59,32 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{}` failed: {status}", shown(command));
     }
     Ok(())
+}
+
+/// Says what it runs and runs it; shows its output only if it fails.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
+    eprintln!("$ {}", shown(command));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.with_context(|| format!("cannot start `{}`", shown(command)))?;
+    RUNNING.store(child.id().cast_signed(), Ordering::Relaxed);
+    let output = child.wait_with_output();
+    RUNNING.store(0, Ordering::Relaxed);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output?;
+    if status.success() {
+        return Ok(());
+    }
+    io::stderr().write_all(&stdout)?;
+    io::stderr().write_all(&stderr)?;
+    bail!("`{}` failed: {status}", shown(command))
+}
+
+/// The id of the program that [`run`] or [`run_quietly`] waits for.
+pub(crate) fn running_child() -> Option<i32> {
+    Some(RUNNING.load(Ordering::Relaxed)).filter(|id| *id != 0)
 }
 
 /// Runs it quietly and gives what it wrote to stdout; on failure the error holds what it wrote to stderr.

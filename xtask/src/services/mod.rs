@@ -1,0 +1,169 @@
+//! The real services that tests run against: found on the machine, or set up and stopped again.
+
+pub(crate) mod engine;
+mod http;
+pub(crate) mod images;
+pub(crate) mod machine;
+mod pid;
+mod podman;
+mod registry;
+pub(crate) mod run_dir;
+mod storage;
+pub(crate) mod task;
+
+use std::fs::{self, File};
+
+use anyhow::{Context, Result};
+
+use self::machine::Machine;
+use self::run_dir::{RunDir, shared_address};
+use crate::target_dir::cache;
+
+/// What a test can need. The name of a test that needs one holds [`Class::word`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Engine,
+    Podman,
+    Registry,
+}
+
+impl Class {
+    /// Every class, in the order they are set up.
+    pub(crate) const ALL: [Class; 3] = [Class::Engine, Class::Podman, Class::Registry];
+
+    /// What the path of a test holds that needs this.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Class::Engine => "engine_",
+            Class::Podman => "podman_",
+            Class::Registry => "registry_",
+        }
+    }
+
+    /// For people.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Class::Engine => "a Docker engine",
+            Class::Podman => "Podman",
+            Class::Registry => "a registry",
+        }
+    }
+}
+
+/// The services of a run: where they are, and which could not be had.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    /// Environment variables for tests.
+    pub(crate) variables: Vec<(&'static str, String)>,
+    /// What is missing, and why.
+    pub(crate) missing: Vec<(Class, String)>,
+}
+
+impl Services {
+    /// Finds or sets up every service. One that cannot be had is noted and does not keep the others from being set up.
+    pub(crate) fn set_up(run_dir: &RunDir, machine: &mut Machine) -> Result<Services> {
+        let _lock = lock_set_up()?;
+        let mut services = Services::default();
+        for class in Class::ALL {
+            eprintln!("\n== setting up {}", class.name());
+            let found = match class {
+                Class::Engine => engine_variables(run_dir, machine),
+                Class::Podman => podman_variables(run_dir, machine),
+                Class::Registry => registry_variables(run_dir, machine),
+            };
+            match found {
+                Ok(variables) => services.variables.extend(variables),
+                Err(error) => services.missing.push((class, format!("{error:#}"))),
+            }
+        }
+        services
+            .variables
+            .iter()
+            .for_each(|(name, value)| eprintln!("{name}={}", without_password(value)));
+        Ok(services)
+    }
+}
+
+type Variables = Vec<(&'static str, String)>;
+
+fn engine_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variables> {
+    let address = match known("WHARF_TEST_ENGINE", "engine").or_else(engine::of_the_machine) {
+        Some(address) => address,
+        None => engine::start(run_dir, machine)?,
+    };
+    let (python, busybox) = (images::python(machine)?, images::busybox(machine)?);
+    images::import_into_engine(&address, &python)?;
+    images::import_into_engine(&address, &busybox)?;
+    Ok(vec![
+        ("WHARF_TEST_ENGINE", address),
+        ("WHARF_TEST_PARENT_IMAGE", python.name.to_owned()),
+        ("WHARF_TEST_BUSYBOX_IMAGE", busybox.name.to_owned()),
+    ])
+}
+
+fn podman_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variables> {
+    let address = match known("WHARF_TEST_PODMAN", "podman") {
+        Some(address) => address,
+        None => {
+            let address = podman::start(run_dir, machine)?;
+            for archive in [images::python(machine)?, images::busybox(machine)?] {
+                podman::import(run_dir, &archive.changes, &archive.file, archive.name)?;
+            }
+            address
+        }
+    };
+    Ok(vec![("WHARF_TEST_PODMAN", address)])
+}
+
+fn registry_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variables> {
+    let open = match known("WHARF_TEST_REGISTRY", "registry") {
+        Some(address) => address,
+        None => registry::start(run_dir, machine)?,
+    };
+    let closed = match known("WHARF_TEST_REGISTRY_AUTH", "registry-auth") {
+        Some(address) => address,
+        None => registry::start_with_password(run_dir, machine)?,
+    };
+    Ok(vec![
+        ("WHARF_TEST_REGISTRY", open),
+        ("WHARF_TEST_REGISTRY_AUTH", closed),
+    ])
+}
+
+/// A service somebody set up before: named by the environment, or left running by `cargo xtask services up`.
+fn known(variable: &str, service: &str) -> Option<String> {
+    let given = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    given.or_else(|| shared_address(service))
+}
+
+/// Installing packages and choosing folders is for one run at a time; released when the file is closed.
+fn lock_set_up() -> Result<File> {
+    fs::create_dir_all(cache()).with_context(|| format!("cannot make {}", cache().display()))?;
+    let file = File::create(cache().join("set-up.lock"))?;
+    if file.try_lock().is_err() {
+        eprintln!("waiting for another run that is setting up its services");
+        file.lock()?;
+    }
+    Ok(file)
+}
+
+fn without_password(address: &str) -> String {
+    match address.split_once('@') {
+        Some((login, host)) => format!("{}:…@{host}", login.split(':').next().unwrap_or_default()),
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_printed() {
+        assert_eq!(
+            without_password("wharf:secret@127.0.0.1:5000"),
+            "wharf:…@127.0.0.1:5000"
+        );
+        assert_eq!(without_password("unix:///run/x.sock"), "unix:///run/x.sock");
+    }
+}

@@ -1,0 +1,88 @@
+//! A Podman service with its own storage.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::engine::answers;
+use super::machine::{Machine, is_root, privileged};
+use super::run_dir::{RunDir, ServiceDir};
+use super::storage::{free_folder, occupy};
+use crate::process::{run_quietly, succeeds};
+
+/// What Podman needs to build: a network for containers among it.
+const PACKAGES: [&str; 3] = ["podman", "runc", "netavark"];
+
+/// Installs Podman if it is not there, and starts its service.
+pub(crate) fn start(run_dir: &RunDir, machine: &mut Machine) -> Result<String> {
+    let program = machine.program("podman", &PACKAGES)?;
+    machine.program("runc", &["runc"])?;
+    let service = run_dir.service("podman")?;
+    let storage = free_folder("podman")?;
+    fs::create_dir_all(&storage)?;
+    service.note("mounts", &storage.to_string_lossy())?;
+    write_configuration(&service)?;
+    let socket = service.join("podman.sock");
+    let address = format!("unix://{}", socket.display());
+    service.start(
+        podman(
+            &program,
+            &service,
+            &storage,
+            &["system", "service", "--time=0", &address],
+        ),
+        || socket_is_ours(&socket) && answers(&socket),
+    )?;
+    occupy(&storage, &service)?;
+    service.note("storage", &storage.to_string_lossy())?;
+    service.note("address", &address)?;
+    Ok(address)
+}
+
+/// Podman has no option for the socket's group: where it runs through `sudo`, the socket is given to the user.
+fn socket_is_ours(socket: &Path) -> bool {
+    let user = nix::unistd::getuid().to_string();
+    is_root() || socket.exists() && succeeds(&mut privileged("chown", [Path::new(&user), socket]))
+}
+
+/// Makes an image out of the files of a tar archive.
+pub(crate) fn import(run_dir: &RunDir, changes: &[String], archive: &Path, image: &str) -> Result<()> {
+    let service = run_dir.service("podman")?;
+    let storage = PathBuf::from(fs::read_to_string(service.join("storage"))?);
+    let mut command = podman(Path::new("podman"), &service, &storage, &["import", "--quiet"]);
+    changes.iter().for_each(|change| {
+        command.args(["--change", change]);
+    });
+    run_quietly(command.arg(archive).arg(format!("docker.io/{image}")))
+}
+
+/// The `podman` command with the storage and configuration of our service.
+fn podman(program: &Path, service: &ServiceDir, storage: &Path, arguments: &[&str]) -> Command {
+    let set = |name: &str, file: &str| format!("{name}={}", service.join(file).display());
+    let mut command = privileged("env", [set("CONTAINERS_CONF", "containers.conf")]);
+    command.arg(set("CONTAINERS_REGISTRIES_CONF", "registries.conf"));
+    command
+        .arg(program)
+        .arg("--root")
+        .arg(storage)
+        .arg("--runroot")
+        .arg(service.join("run"));
+    command.arg("--tmpdir").arg(service.join("tmp")).args(arguments);
+    command
+}
+
+fn write_configuration(service: &ServiceDir) -> Result<()> {
+    // Debian's other runtime, crun, refuses cgroups in hybrid mode, and systemd is not everywhere.
+    service.note(
+        "containers.conf",
+        "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n",
+    )?;
+    service.note(
+        "registries.conf",
+        "unqualified-search-registries = [\"docker.io\"]\n\
+         [[registry]]\nlocation = \"127.0.0.1\"\ninsecure = true\n\
+         [[registry]]\nlocation = \"localhost\"\ninsecure = true\n",
+    )
+}
