@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::{features, services, test};
+use crate::{features, quickstart, services, test};
 
 /// The text of `cargo xtask help`.
 pub(crate) const USAGE: &str = "\
@@ -13,8 +13,12 @@ Usage: cargo xtask <TASK> [OPTIONS]
 Tasks:
   test [--no-services] [FILTER]...  format, lints, feature combinations, all tests, documentation
   features                          lints for every feature combination; what may be compiled with which feature
+  quickstart [--yes]                build, push and run the example, and set up everything that takes
   services up|down                  start the services of the tests and leave them running; stop them
   help                              this text
+
+Options of `quickstart`:
+  --yes            install what is missing without asking; so it is where CI is set
 
 Options of `test`:
   --no-services    leave out the tests that need an engine or a registry
@@ -26,6 +30,7 @@ Options of `test`:
 pub(crate) enum Task {
     Help,
     Features,
+    Quickstart { yes: bool },
     ServicesUp,
     ServicesDown,
     Test(test::Options),
@@ -41,6 +46,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Task> {
     match name {
         "help" | "--help" | "-h" => Ok(Task::Help),
         "features" => no_options(name, &rest, Task::Features),
+        "quickstart" => parse_quickstart(&rest),
         "services" => parse_services(&rest),
         "test" => parse_test(&rest),
         other => bail!("no task is called {other:?}; `cargo xtask help` lists them"),
@@ -51,6 +57,14 @@ fn no_options(name: &str, rest: &[&str], task: Task) -> Result<Task> {
     match rest.first() {
         Some(word) => bail!("`{name}` takes no {word:?}"),
         None => Ok(task),
+    }
+}
+
+fn parse_quickstart(words: &[&str]) -> Result<Task> {
+    match words {
+        [] => Ok(Task::Quickstart { yes: false }),
+        ["--yes" | "-y"] => Ok(Task::Quickstart { yes: true }),
+        _ => bail!("`quickstart` takes `--yes` and nothing else"),
     }
 }
 
@@ -84,10 +98,11 @@ pub(crate) fn run(task: Task) -> Result<()> {
             print!("{USAGE}");
             Ok(())
         }
-        Task::Features => features::run(),
+        Task::Features => features::run_task(),
+        Task::Quickstart { yes } => quickstart::run_task(yes),
         Task::ServicesUp => services::task::up(),
         Task::ServicesDown => services::task::down(),
-        Task::Test(options) => test::run(&options),
+        Task::Test(options) => test::run_task(&options),
     }
 }
 
@@ -114,6 +129,15 @@ mod tests {
         assert_eq!(
             parsed("test tag --no-services digest").unwrap(),
             Task::Test(expected)
+        );
+    }
+
+    #[test]
+    fn the_quickstart_asks_unless_told_not_to() {
+        assert_eq!(parsed("quickstart").unwrap(), Task::Quickstart { yes: false });
+        assert_eq!(
+            parsed("quickstart --yes").unwrap(),
+            Task::Quickstart { yes: true }
         );
     }
 

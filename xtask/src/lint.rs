@@ -13,11 +13,11 @@ pub(crate) fn format() -> Result<()> {
 
 /// Lints all targets of the whole workspace, every warning an error.
 pub(crate) fn workspace() -> Result<()> {
-    run(&mut clippy(&["--workspace"]))
+    run(&mut clippy(["--workspace"]))
 }
 
-/// `cargo clippy` on all targets with these options, every warning an error.
-pub(crate) fn clippy(selection: &[&str]) -> Command {
+/// `cargo clippy` on all targets of a selection, every warning an error.
+pub(crate) fn clippy<'a>(selection: impl IntoIterator<Item = &'a str>) -> Command {
     let start = ["clippy", "--locked", "--quiet", "--all-targets"];
-    cargo(start.iter().chain(selection).chain(&["--", "-D", "warnings"]))
+    cargo(start.into_iter().chain(selection).chain(["--", "-D", "warnings"]))
 }

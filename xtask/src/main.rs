@@ -11,6 +11,8 @@ mod features;
 mod lint;
 mod metadata;
 mod process;
+mod quickstart;
+mod sdk;
 mod services;
 mod summary;
 mod target_dir;

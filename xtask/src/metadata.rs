@@ -1,9 +1,10 @@
 //! The workspace as `cargo metadata` describes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::process::{capture, cargo};
 
@@ -41,31 +42,71 @@ impl Workspace {
         self.package(name).is_some()
     }
 
-    /// The features of a package, without `default`; empty if there is no such package.
-    pub(crate) fn features(&self, package: &str) -> BTreeSet<String> {
+    /// Where cargo puts what it builds.
+    pub(crate) fn target_directory(&self) -> Result<PathBuf> {
+        let path = self.0["target_directory"]
+            .as_str()
+            .context("cargo metadata names no target directory")?;
+        Ok(PathBuf::from(path))
+    }
+
+    /// The features of a package, without `default`, and for each the features that it turns on, itself among them.
+    /// Empty if there is no such package.
+    pub(crate) fn features(&self, package: &str) -> BTreeMap<String, BTreeSet<String>> {
         let features = self
             .package(package)
             .and_then(|package| package["features"].as_object());
-        let names = features.into_iter().flat_map(|features| features.keys());
-        names.filter(|name| *name != "default").cloned().collect()
+        let names = features
+            .into_iter()
+            .flat_map(|features| features.keys())
+            .filter(|name| *name != "default");
+        names
+            .map(|name| (name.clone(), turned_on(name, features)))
+            .collect()
     }
+}
+
+fn turned_on(name: &str, features: Option<&Map<String, Value>>) -> BTreeSet<String> {
+    let mut found = BTreeSet::from([name.to_owned()]);
+    let mut open = vec![name.to_owned()];
+    while let Some(name) = open.pop() {
+        let values = features.and_then(|features| features.get(&name)?.as_array());
+        for other in values.into_iter().flatten().filter_map(Value::as_str) {
+            // `dep:x` and `x/y` are no features of this package.
+            let known = features.is_some_and(|features| features.contains_key(other));
+            if known && found.insert(other.to_owned()) {
+                open.push(other.to_owned());
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TEXT: &str =
-        r#"{"packages": [{"name": "wharf", "features": {"default": ["local"], "local": [], "aws": []}}]}"#;
+    const TEXT: &str = r#"{"target_directory": "/t", "packages": [{"name": "wharf", "features": {
+        "default": ["local"], "local": ["dep:bollard"], "aws": ["dep:aws", "s3"], "s3": [], "full": ["aws", "local"]}}]}"#;
 
     #[test]
-    fn features_are_sorted_and_without_the_default() {
-        let workspace = Workspace::parse(TEXT).unwrap();
+    fn features_know_what_they_turn_on() {
+        let features = Workspace::parse(TEXT).unwrap().features("wharf");
+        let shown = features
+            .iter()
+            .map(|(name, on)| format!("{name}: {}", on.iter().cloned().collect::<Vec<_>>().join(" ")));
+        let expected = ["aws: aws s3", "full: aws full local s3", "local: local", "s3: s3"];
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+        assert!(Workspace::parse(TEXT).unwrap().features("other").is_empty());
+    }
+
+    #[test]
+    fn the_target_directory_is_read() {
         assert_eq!(
-            workspace.features("wharf").into_iter().collect::<Vec<_>>(),
-            ["aws", "local"]
+            Workspace::parse(TEXT).unwrap().target_directory().unwrap(),
+            PathBuf::from("/t")
         );
-        assert!(workspace.features("other").is_empty());
+        Workspace::parse("{}").unwrap().target_directory().unwrap_err();
     }
 
     #[test]

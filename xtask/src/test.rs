@@ -21,7 +21,7 @@ pub(crate) struct Options {
 }
 
 /// Runs the task.
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn run_task(options: &Options) -> Result<()> {
     if options.filters.iter().any(String::is_empty) {
         bail!("an empty filter matches every test; leave it out");
     }

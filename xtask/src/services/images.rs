@@ -182,7 +182,6 @@ pub(crate) fn import_into_engine(address: &str, archive: &Archive) -> Result<()>
 }
 
 /// Whether the engine can pull this image within a few seconds.
-#[expect(dead_code, reason = "for the quickstart")]
 pub(crate) fn can_pull(address: &str, image: &str) -> bool {
     let timeout = find("timeout").map(|program| (program, "120"));
     let Some((timeout, seconds)) = timeout else {

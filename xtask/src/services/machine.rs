@@ -23,7 +23,6 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// The packages this task has installed, in order.
-    #[expect(dead_code, reason = "for the quickstart")]
     pub(crate) fn installed(&self) -> &[String] {
         &self.installed
     }

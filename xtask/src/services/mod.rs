@@ -6,7 +6,7 @@ pub(crate) mod images;
 pub(crate) mod machine;
 mod pid;
 mod podman;
-mod registry;
+pub(crate) mod registry;
 pub(crate) mod run_dir;
 mod storage;
 pub(crate) mod task;
@@ -137,7 +137,7 @@ fn known(variable: &str, service: &str) -> Option<String> {
 }
 
 /// Installing packages and choosing folders is for one run at a time; released when the file is closed.
-fn lock_set_up() -> Result<File> {
+pub(crate) fn lock_set_up() -> Result<File> {
     fs::create_dir_all(cache()).with_context(|| format!("cannot make {}", cache().display()))?;
     let file = File::create(cache().join("set-up.lock"))?;
     if file.try_lock().is_err() {
