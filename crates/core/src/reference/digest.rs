@@ -1,12 +1,12 @@
 //! Digests of content, as registries write them.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::grammar::{Problem, is_hex};
 use super::repair::printable;
@@ -30,13 +30,7 @@ impl Digest {
     /// The digest that a finished sha256 hasher gave.
     #[must_use]
     pub fn from_sha256(hash: [u8; 32]) -> Self {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in hash {
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        Self(format!("sha256:{}", lower_hex(&hash)))
     }
 
     /// The whole text: `sha256:…`.
@@ -57,6 +51,17 @@ impl Digest {
         self.parts().1
     }
 
+    /// Whether these bytes have this digest.
+    #[must_use]
+    pub fn matches(&self, bytes: &[u8]) -> bool {
+        let hex = match self.algorithm() {
+            "sha512" => lower_hex(&Sha512::digest(bytes)),
+            "sha384" => lower_hex(&Sha384::digest(bytes)),
+            _ => lower_hex(&Sha256::digest(bytes)),
+        };
+        hex == self.hex()
+    }
+
     fn parts(&self) -> (&str, &str) {
         self.0.split_once(':').unwrap_or(("", &self.0))
     }
@@ -73,6 +78,15 @@ impl Digest {
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+fn lower_hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 impl FromStr for Digest {

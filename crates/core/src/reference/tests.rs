@@ -204,6 +204,10 @@ fn digests_are_checked_by_length() {
         assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
     }
     assert!(format!("sha512:{}", "0".repeat(64)).parse::<Digest>().is_err());
+    assert!(digest.matches(b"") && !digest.matches(b"x"));
+    let long = "sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877\
+                eec2f63b931bd47417a81a538327af927da3e";
+    assert!(long.parse::<Digest>().unwrap().matches(b""));
 }
 
 #[test]
