@@ -1,7 +1,8 @@
 //! What the tasks are called and which options they take.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
+use crate::bench::{self, Subject};
 use crate::{features, quickstart, services, test};
 
 /// The text of `cargo xtask help`.
@@ -14,11 +15,16 @@ Tasks:
   test [--no-services] [FILTER]...  format, lints, feature combinations, all tests, documentation
   features                          lints for every feature combination; what may be compiled with which feature
   quickstart [--yes]                build, push and run the example, and set up everything that takes
+  bench [build|archive] [OPTIONS]   compare with buildx, and with tar and pigz
   services up|down                  start the services of the tests and leave them running; stop them
   help                              this text
 
 Options of `quickstart`:
   --yes            install what is missing without asking; so it is where CI is set
+
+Options of `bench`:
+  --runs N         pairs of runs, 15 by default
+  --dev            measure a build without optimization, to try the task out
 
 Options of `test`:
   --no-services    leave out the tests that need an engine or a registry
@@ -30,6 +36,7 @@ Options of `test`:
 pub(crate) enum Task {
     Help,
     Features,
+    Bench(bench::Options),
     Quickstart { yes: bool },
     ServicesUp,
     ServicesDown,
@@ -46,6 +53,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Task> {
     match name {
         "help" | "--help" | "-h" => Ok(Task::Help),
         "features" => no_options(name, &rest, Task::Features),
+        "bench" => parse_bench(&rest),
         "quickstart" => parse_quickstart(&rest),
         "services" => parse_services(&rest),
         "test" => parse_test(&rest),
@@ -58,6 +66,33 @@ fn no_options(name: &str, rest: &[&str], task: Task) -> Result<Task> {
         Some(word) => bail!("`{name}` takes no {word:?}"),
         None => Ok(task),
     }
+}
+
+fn parse_bench(words: &[&str]) -> Result<Task> {
+    let mut options = bench::Options {
+        subjects: Vec::new(),
+        runs: 15,
+        dev: false,
+    };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "build" => options.subjects.push(Subject::Build),
+            "archive" => options.subjects.push(Subject::Archive),
+            "--dev" => options.dev = true,
+            "--runs" => options.runs = count(words.next())?,
+            other => bail!("`bench` takes `build`, `archive`, `--runs N` and `--dev`, not {other:?}"),
+        }
+    }
+    if options.subjects.is_empty() {
+        options.subjects = vec![Subject::Build, Subject::Archive];
+    }
+    Ok(Task::Bench(options))
+}
+
+fn count(word: Option<&&str>) -> Result<usize> {
+    let count = word.and_then(|word| word.parse().ok()).filter(|count| *count > 0);
+    count.context("`--runs` takes a number of at least 1")
 }
 
 fn parse_quickstart(words: &[&str]) -> Result<Task> {
@@ -99,6 +134,7 @@ pub(crate) fn run(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Features => features::run_task(),
+        Task::Bench(options) => bench::run_task(&options),
         Task::Quickstart { yes } => quickstart::run_task(yes),
         Task::ServicesUp => services::task::up(),
         Task::ServicesDown => services::task::down(),
@@ -130,6 +166,36 @@ mod tests {
             parsed("test tag --no-services digest").unwrap(),
             Task::Test(expected)
         );
+    }
+
+    #[test]
+    fn bench_compares_everything_unless_told_what() {
+        let both = vec![Subject::Build, Subject::Archive];
+        assert_eq!(
+            parsed("bench").unwrap(),
+            Task::Bench(bench::Options {
+                subjects: both,
+                runs: 15,
+                dev: false
+            })
+        );
+        let expected = bench::Options {
+            subjects: vec![Subject::Archive],
+            runs: 3,
+            dev: true,
+        };
+        assert_eq!(
+            parsed("bench --runs 3 archive --dev").unwrap(),
+            Task::Bench(expected)
+        );
+        for line in [
+            "bench --runs",
+            "bench --runs 0",
+            "bench --runs many",
+            "bench push",
+        ] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
     reason = "a task talks to the person who started it"
 )]
 
+mod bench;
 mod cli;
 mod features;
 mod lint;

@@ -131,7 +131,7 @@ fn registry_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variabl
 }
 
 /// A service somebody set up before: named by the environment, or left running by `cargo xtask services up`.
-fn known(variable: &str, service: &str) -> Option<String> {
+pub(crate) fn known(variable: &str, service: &str) -> Option<String> {
     let given = std::env::var(variable).ok().filter(|value| !value.is_empty());
     given.or_else(|| shared_address(service))
 }

@@ -1,0 +1,219 @@
+//! `cargo xtask bench`: how long `wharf` takes compared with what people use today, on this machine, at this moment.
+//!
+//! Both sides run in turns, so that whatever else the machine does hits both, and only ratios are printed.
+
+mod buildx;
+mod ratio;
+mod sample;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use self::buildx::Buildx;
+use self::ratio::Ratios;
+use crate::process::{cargo, command, run};
+use crate::services::engine;
+use crate::services::images;
+use crate::services::machine::Machine;
+use crate::services::run_dir::RunDir;
+use crate::services::{known, lock_set_up};
+
+/// Wall time that a build with everything cached may take, in proportion to buildx.
+const BUILD_GOAL: f64 = 0.8;
+/// Wall time that an archive may take, in proportion to `tar | pigz -6`.
+const ARCHIVE_GOAL: f64 = 1.0;
+
+/// What to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Build,
+    Archive,
+}
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) subjects: Vec<Subject>,
+    /// Pairs of runs for each subject; at least 1.
+    pub(crate) runs: usize,
+    /// Whether to measure the build without optimization: quick to have, and good for trying the task out only.
+    pub(crate) dev: bool,
+}
+
+/// Runs the task.
+pub(crate) fn run_task(options: &Options) -> Result<()> {
+    let run_dir = RunDir::temporary()?;
+    let mut machine = Machine::default();
+    let tree = run_dir.service("bench")?.join("context");
+    sample::write(&tree).with_context(|| format!("cannot write {}", tree.display()))?;
+    let wharf = build_wharf(options.dev)?;
+    for subject in &options.subjects {
+        let (ratios, goal) = match subject {
+            Subject::Build => (
+                compare_builds(&wharf, &tree, &run_dir, &mut machine, options.runs)?,
+                BUILD_GOAL,
+            ),
+            Subject::Archive => (
+                compare_archives(&wharf, &tree, &mut machine, options.runs)?,
+                ARCHIVE_GOAL,
+            ),
+        };
+        println!("{}\n  {ratios}, goal at most {goal:.2}", title(*subject));
+    }
+    Ok(())
+}
+
+const fn title(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Build => "build with everything cached: wall time of `wharf build` / `docker buildx build`",
+        Subject::Archive => {
+            "archive of the context: wall time of `wharf context archive` / `tar c | pigz -6`"
+        }
+    }
+}
+
+fn build_wharf(dev: bool) -> Result<PathBuf> {
+    let profile = if dev { "dev" } else { "release" };
+    run(&mut cargo([
+        "build",
+        "--locked",
+        "--package",
+        "wharf-cli",
+        "--profile",
+        profile,
+    ]))?;
+    let folder = if dev { "debug" } else { "release" };
+    Ok(crate::metadata::Workspace::read()?
+        .target_directory()?
+        .join(folder)
+        .join("wharf"))
+}
+
+fn compare_builds(
+    wharf: &Path,
+    tree: &Path,
+    run_dir: &RunDir,
+    machine: &mut Machine,
+    runs: usize,
+) -> Result<Ratios> {
+    let (engine, buildx) = {
+        let _lock = lock_set_up()?;
+        let engine = match known("WHARF_TEST_ENGINE", "engine").or_else(engine::of_the_machine) {
+            Some(address) => address,
+            None => engine::start(run_dir, machine)?,
+        };
+        machine.program("docker", &["docker-cli"])?;
+        images::import_into_engine(&engine, &images::busybox(machine)?)?;
+        (engine, Buildx::get(&run_dir.service("bench")?)?)
+    };
+    eprintln!("comparing with {}", buildx.version()?);
+    let ours = || {
+        let mut ours = command(wharf, ["build", "--progress", "plain", "-t", "wharf-bench:wharf"]);
+        ours.arg(tree).env("DOCKER_HOST", &engine).stdout(Stdio::null());
+        timed(&mut ours)
+    };
+    let theirs = || {
+        timed(
+            buildx
+                .build(&engine, "wharf-bench:buildx", tree)
+                .stdout(Stdio::null()),
+        )
+    };
+    in_turns(runs, ours, theirs)
+}
+
+fn compare_archives(wharf: &Path, tree: &Path, machine: &mut Machine, runs: usize) -> Result<Ratios> {
+    let pigz = machine.program("pigz", &["pigz"])?;
+    let ours = || {
+        let mut ours = command(wharf, ["context", "archive", "--format", "tar.gz", "-o", "-"]);
+        timed(ours.arg(tree).stdout(Stdio::null()))
+    };
+    in_turns(runs, ours, || timed_pipe(tree, &pigz))
+}
+
+/// Runs both once to warm up, then `runs` times in turns.
+fn in_turns(
+    runs: usize,
+    ours: impl Fn() -> Result<Duration>,
+    theirs: impl Fn() -> Result<Duration>,
+) -> Result<Ratios> {
+    ours()?;
+    theirs()?;
+    let mut ratios = Vec::with_capacity(runs);
+    for _ in 0..runs {
+        let (ours, theirs) = (ours()?, theirs()?);
+        ratios.push(ours.as_secs_f64() / theirs.as_secs_f64());
+    }
+    Ratios::new(ratios).context("no runs were asked for")
+}
+
+/// The wall time of a program, from start to end.
+fn timed(command: &mut Command) -> Result<Duration> {
+    let start = Instant::now();
+    let child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start a program to measure")?;
+    let output = child.wait_with_output()?;
+    let time = start.elapsed();
+    if !output.status.success() {
+        bail!(
+            "{command:?} failed: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(time)
+}
+
+/// The wall time of `tar c TREE | pigz -6`, output thrown away.
+fn timed_pipe(tree: &Path, pigz: &Path) -> Result<Duration> {
+    let start = Instant::now();
+    let mut tar = command("tar", ["--create", "--directory"]);
+    let mut tar = tar.arg(tree).arg(".").stdout(Stdio::piped()).spawn()?;
+    let archive = tar.stdout.take().context("tar has no output")?;
+    let mut pigz = command(pigz, ["-6"]);
+    let compressed = pigz.stdin(archive).stdout(Stdio::null()).status()?;
+    let packed = tar.wait()?;
+    let time = start.elapsed();
+    if !compressed.success() || !packed.success() {
+        bail!("`tar c | pigz -6` failed");
+    }
+    Ok(time)
+}
+
+/// Writes a file and the folders above it.
+fn write_file(path: &Path, content: &[u8]) -> Result<()> {
+    fs::create_dir_all(path.parent().unwrap_or(path))?;
+    Ok(fs::write(path, content)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_taken_in_turns_after_a_warm_up() {
+        let order = std::cell::RefCell::new(String::new());
+        let side = |name: char, seconds: u64| {
+            let order = &order;
+            move || {
+                order.borrow_mut().push(name);
+                Ok(Duration::from_secs(seconds))
+            }
+        };
+        let ratios = in_turns(3, side('a', 1), side('b', 2)).unwrap();
+        assert_eq!(*order.borrow(), "abababab");
+        assert_eq!(ratios.to_string(), "median 0.50, min 0.50, max 0.50, of 3 pairs");
+    }
+
+    #[test]
+    fn a_side_that_fails_is_no_measurement() {
+        timed(command("ls", ["/nowhere/at/all"]).stdout(Stdio::null())).unwrap_err();
+        timed_pipe(Path::new("/nowhere/at/all"), Path::new("cat")).unwrap_err();
+    }
+}
