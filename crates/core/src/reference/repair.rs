@@ -20,19 +20,23 @@ pub(super) fn error(text: &str, problem: &str) -> Error {
     }
 }
 
-/// A wrong text, quoted for an error: cut when it is long, and without what stands before an `@` that
-/// begins no digest, as that may be a password.
+/// A wrong text, quoted for an error: cut when it is long, and without what may be a login before an `@`.
 pub(crate) fn printable(text: &str) -> String {
     let text = match text.rsplit_once('@') {
-        Some((_, rest)) if !rest.starts_with("sha") || rest.contains('/') => {
-            Cow::Owned(format!("***@{rest}"))
-        }
+        Some((before, after)) if is_login(before, after) => Cow::Owned(format!("***@{after}")),
         _ => Cow::Borrowed(text),
     };
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
     }
+}
+
+/// Whether the texts around an `@` are rather a login and a host than a name and a digest.
+fn is_login(before: &str, after: &str) -> bool {
+    let is_digest =
+        ["sha", "md5", "blake"].iter().any(|name| after.starts_with(name)) && !after.contains(['.', '/']);
+    !is_digest && (before.contains(':') || after.contains(['.', '/', ':']))
 }
 
 /// The nearest right form, or none when there is no telling. A digest is never guessed.

@@ -165,8 +165,20 @@ fn lengths_are_limited() {
 
 #[test]
 fn a_password_in_a_wrong_reference_is_not_shown() {
-    let error = refused("https://user:planted@r.example/app");
-    assert!(!format!("{error} {error:?} {}", error.report()).contains("planted"));
+    for text in [
+        "https://user:planted@r.example/app",
+        "user:planted@r.example/app",
+        "planted@r.example/app",
+        "user:planted@localhost",
+        "user:planted@sha.example/app",
+    ] {
+        let error = refused(text);
+        let shown = format!("{error} {error:?} {}", error.report());
+        assert!(!shown.contains("planted"), "{shown}");
+    }
+    for text in ["app@md5:abc", "app:1@sha256:abc", "app@latest"] {
+        assert!(refused(text).message().contains(text), "{text}");
+    }
 }
 
 #[test]

@@ -137,7 +137,7 @@ async fn a_registry_token_is_sent_as_it_is() {
 
 fn with_password(seen: &Seen) -> Reply {
     match seen.authorization.as_deref() {
-        Some(BASIC) if seen.line.starts_with("POST") => reply(202, &[], ""),
+        Some(BASIC) if seen.line.starts_with("POST") => reply(202, &[("location", "/upload/1")], ""),
         Some(BASIC) => ok(),
         _ => reply(401, &[("www-authenticate", "Basic realm=\"r\"")], ""),
     }
@@ -152,6 +152,12 @@ async fn passwords_are_sent_where_they_are_wanted() {
     client.check_push(&image).await.unwrap();
     let source = client.check_login().await.unwrap().unwrap();
     assert_eq!(source.to_string(), "the registry's configuration");
+    let cancelled = server
+        .seen()
+        .into_iter()
+        .find(|seen| seen.line == "DELETE /upload/1")
+        .unwrap();
+    assert_eq!(cancelled.authorization.as_deref(), Some(BASIC));
 }
 
 #[tokio::test]
