@@ -1,0 +1,11 @@
+//! The rules of an ignore file: reading them, matching paths with them.
+
+mod clean;
+mod file;
+mod pattern;
+mod reach;
+mod regexp;
+mod rules;
+
+pub use rules::IgnoreRules;
+pub(crate) use rules::Matched;

@@ -1,0 +1,84 @@
+//! An archive as a stream of chunks.
+
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::poll_fn;
+use tokio::sync::mpsc;
+
+use super::BuildContext;
+use super::archive::{self, ArchiveFormat};
+use crate::event::ContextProgress;
+use crate::{Error, ErrorKind, Result};
+
+/// Chunks that wait to be taken; each holds at most [`archive::CHUNK`] bytes.
+const WAITING_CHUNKS: usize = 4;
+
+impl BuildContext {
+    /// The archive as a stream, made in a thread of its own while it is taken. Little of it is held in memory
+    /// at any time, whatever its size. It can be used outside of an async runtime's context, too.
+    ///
+    /// An error ends the stream; what came before it is no complete archive. Dropping the stream stops the
+    /// thread at the next directory or chunk.
+    pub fn stream_archive(
+        &self,
+        format: ArchiveFormat,
+    ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        self.stream_archive_with(format, |_| {})
+    }
+
+    /// [`stream_archive`](Self::stream_archive) with news of the progress, as
+    /// [`write_archive`](Self::write_archive) gives them; they come from the thread.
+    pub fn stream_archive_with(
+        &self,
+        format: ArchiveFormat,
+        mut progress: impl FnMut(ContextProgress) + Send + 'static,
+    ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        let (sender, mut receiver) = mpsc::channel(WAITING_CHUNKS);
+        let context = self.clone();
+        let last_word = sender.clone();
+        let thread = std::thread::Builder::new()
+            .name("wharf-context".to_owned())
+            .spawn(move || {
+                let written = context.write_to(&sender, format, &mut progress);
+                if let Err(error) = written {
+                    // Nobody listens any more: then nobody needs to know.
+                    let _ = sender.blocking_send(Err(error));
+                }
+            });
+        if let Err(source) = thread {
+            let error = Error::new(ErrorKind::ResourceExhausted, "a thread could not be started");
+            let _ = last_word.try_send(Err(error.with_source(source)));
+        }
+        drop(last_word);
+        poll_fn(move |cx| receiver.poll_recv(cx))
+    }
+
+    fn write_to(
+        &self,
+        sender: &mpsc::Sender<Result<Bytes>>,
+        format: ArchiveFormat,
+        progress: &mut dyn FnMut(ContextProgress),
+    ) -> Result<()> {
+        let entries = self.archive_entries_until(&|| sender.is_closed())?;
+        archive::write(&entries, format, &mut Chunks(sender), progress)?;
+        Ok(())
+    }
+}
+
+/// Sends what is written into it. The writer of the archive hands over whole chunks.
+struct Chunks<'a>(&'a mpsc::Sender<Result<Bytes>>);
+
+impl Write for Chunks<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes))) {
+            Ok(()) => Ok(bytes.len()),
+            Err(_) => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
