@@ -1,7 +1,7 @@
 //! The form of Docker's `config.json` and Podman's `auth.json`.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -81,6 +81,18 @@ impl AuthFile {
     /// The helper that this file names for all registries.
     pub(super) fn store(&self) -> Option<&str> {
         self.creds_store.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// Every helper that this file names.
+    pub(super) fn helpers(&self) -> BTreeSet<&str> {
+        let own = self.cred_helpers.values().map(String::as_str);
+        own.chain(self.store()).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// The registries for which something stands in this file itself.
+    pub(super) fn registries(&self) -> impl Iterator<Item = &str> {
+        let usable = self.auths.iter().filter(|(_, entry)| entry.is_usable());
+        usable.map(|(registry, _)| registry.as_str())
     }
 
     /// The credentials that stand in this file for the image.

@@ -10,7 +10,7 @@ use super::{CredentialSource, RegistryAuth, RegistryCredentials};
 use crate::{Error, ImageReference, Result, Secret};
 
 /// The variable that holds logins as Docker's configuration file would.
-const AUTH_VARIABLE: &str = "DOCKER_AUTH_CONFIG";
+pub(super) const AUTH_VARIABLE: &str = "DOCKER_AUTH_CONFIG";
 /// How long a credential helper may take.
 const HELPER_LIMIT: Duration = Duration::from_secs(30);
 
@@ -25,9 +25,9 @@ const HELPER_LIMIT: Duration = Duration::from_secs(30);
 /// its own.
 #[derive(Debug, Clone)]
 pub struct DockerConfigLocator {
-    auth_config: Option<Secret>,
+    pub(super) auth_config: Option<Secret>,
     files: Vec<PathBuf>,
-    path: Option<OsString>,
+    pub(super) path: Option<OsString>,
     helper_limit: Duration,
 }
 

@@ -1,5 +1,6 @@
 //! What to log in to a registry with, and where it was found.
 
+mod diagnose;
 mod file;
 mod helper;
 mod locator;
