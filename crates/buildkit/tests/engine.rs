@@ -20,9 +20,9 @@ async fn a_context_is_copied_into_an_image() {
         MemorySource::new()
             .with("data/one", "1", 0o640, time(1))
             .with("data/deep/two", "22", 0o755, time(2));
-    let dockerfile = format!("FROM scratch\nLABEL a=b\nCOPY data /{name}\n");
+    let dockerfile = "FROM scratch\nCOPY data /data\nLABEL a=b\n";
     let definition = BuildDefinition::new().with_export(Exporter::engine([name.as_str()]));
-    let built = build(definition, session(&dockerfile, files)).await;
+    let built = build(definition, session(dockerfile, files)).await;
     let outcome = built.result.as_ref().unwrap();
     assert_eq!(outcome.transferred.files, 2);
     assert_eq!(outcome.transferred.bytes, 3);
@@ -33,7 +33,7 @@ async fn a_context_is_copied_into_an_image() {
         matches!(event, BuildEvent::Context(context) if context.done && context.bytes == 3 && context.files == 2)
     });
     assert!(done, "{:?}", built.events);
-    let step = built.step("COPY data /");
+    let step = built.step("COPY data /data");
     assert_eq!(step.state, StepState::Done);
     assert!(step.started.is_some() && step.completed >= step.started);
     assert!(built.has_step("[internal] load build definition from Dockerfile"));
@@ -43,9 +43,8 @@ async fn a_context_is_copied_into_an_image() {
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn a_rebuild_sends_only_what_changed() {
-    let key = unique("rebuild");
-    // The engine knows steps by their content, so that no two runs may be alike.
-    let dockerfile = format!("FROM scratch\nCOPY . /{key}\n");
+    let dockerfile = format!("FROM scratch\nCOPY . /\n# {}\n", unique("rebuild"));
+    let key = unique("key");
     let files = |changed: &'static str, seconds| {
         (0..50u64)
             .fold(MemorySource::new(), |files, number| {
@@ -348,10 +347,7 @@ async fn the_ignore_file_is_applied() {
     )
     .await;
     assert!(built.result.is_ok(), "{:?}", built.result);
-    assert_eq!(
-        built.log(),
-        ".\n./.dockerignore\n./b.txt\n./node\n./node/keep\n./x\n./x/generated-2999"
-    );
+    assert_eq!(built.log(), ".\n./.dockerignore\n./b.txt\n./node\n./node/keep");
 }
 
 #[tokio::test]

@@ -173,6 +173,10 @@ impl RegistryClient {
         .await
     }
 
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// Runs an operation on an image of this registry and says in its errors what it was about.
     async fn about<T>(
         &self,

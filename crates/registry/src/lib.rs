@@ -12,6 +12,7 @@
 
 mod auth;
 mod client;
+mod config;
 mod error;
 mod manifest;
 mod session;

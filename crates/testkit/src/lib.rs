@@ -1,1 +1,12 @@
-//! wharf-testkit
+//! What tests of wharf share: [real services](services), and the [suite] that every image builder must pass.
+//!
+//! The suite is run for a builder like this; each case becomes a test of its own:
+//!
+//! ```ignore
+//! mod engine_registry_mine {
+//!     wharf_testkit::image_builder_suite!("needs a Docker engine and a registry", super::subject());
+//! }
+//! ```
+
+pub mod services;
+pub mod suite;

@@ -1,1 +1,107 @@
-//! wharf
+//! Container images for machine-learning pipelines, on whichever builder the team has.
+//!
+//! This crate is the door to wharf: it re-exports [`wharf_core`] and, each behind a feature, the builders.
+//!
+//! # Features
+//!
+//! | feature | what it adds | on by default |
+//! | --- | --- | --- |
+//! | `local` | the image builder `local`: Docker and Podman | yes |
+//! | `full` | everything | no |
+//!
+//! ```toml
+//! wharf = "0.1"                                                         # the local builder
+//! wharf = { version = "0.1", default-features = false }                 # types, contexts, registries only
+//! ```
+//!
+//! # A build
+//!
+//! ```no_run
+//! use wharf::core::builder::BuildRequest;
+//! use wharf::core::event::EventSink;
+//! use wharf::core::{BuildContext, Result};
+//!
+//! # async fn example() -> Result<()> {
+//! let builder = wharf::default_image_builder()?;
+//! let mut request = BuildRequest::new("registry.example.com/ml/train:1".parse()?, BuildContext::new("."));
+//! request.registry = Some(wharf::registry_of(&request.image)?);
+//! let (sink, mut events) = EventSink::channel();
+//! let build = builder.build(request, sink);
+//! let show = async { while let Some(event) = events.next().await { eprintln!("{event:?}") } };
+//! # async fn join<A, B>(a: impl Future<Output = A>, _: impl Future<Output = B>) -> A { a.await }
+//! let outcome = join(build, show).await?; // for example with tokio::join!
+//! println!("{}", outcome.reference());
+//! # Ok(()) }
+//! ```
+
+use std::sync::Arc;
+
+use wharf_core::builder::ImageBuilder;
+use wharf_core::flavor::FlavorRegistry;
+use wharf_core::registry::{ContainerRegistry, FlavoredRegistry, RegistryConfig, RegistryFlavor};
+use wharf_core::{ImageReference, Result};
+
+#[cfg(feature = "local")]
+pub use wharf_builder_local as local;
+pub use wharf_core as core;
+pub use wharf_registry as registry;
+
+/// The flavors of wharf. Those whose feature is off are listed too; using one names the feature to turn on.
+#[must_use]
+pub fn flavors() -> FlavorRegistry {
+    let mut flavors = FlavorRegistry::with_core_flavors();
+    flavors.register(local_flavor());
+    flavors
+}
+
+#[cfg(feature = "local")]
+fn local_flavor() -> wharf_core::flavor::Flavor {
+    wharf_builder_local::flavor()
+}
+
+#[cfg(not(feature = "local"))]
+fn local_flavor() -> wharf_core::flavor::Flavor {
+    use wharf_core::flavor::known::LocalImageBuilderConfig;
+    use wharf_core::flavor::{ComponentKind, Flavor};
+    let description = "Builds on the local Docker or Podman engine";
+    Flavor::not_compiled_in::<LocalImageBuilderConfig>(
+        ComponentKind::ImageBuilder,
+        "local",
+        description,
+        "local",
+    )
+}
+
+/// The builder that is used where nothing was configured: `local`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unsupported`](wharf_core::ErrorKind::Unsupported) when the feature `local` is off.
+pub fn default_image_builder() -> Result<Arc<dyn ImageBuilder>> {
+    flavors().image_builder("local", Default::default())
+}
+
+/// The registry an image's own name says, with the credentials of Docker's and Podman's configuration.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`](wharf_core::ErrorKind::InvalidInput) when the name has no usable host.
+pub fn registry_of(image: &ImageReference) -> Result<Arc<dyn ContainerRegistry>> {
+    let config = RegistryConfig {
+        uri: image.domain().to_owned(),
+        ..RegistryConfig::default()
+    };
+    Ok(Arc::new(FlavoredRegistry::new(RegistryFlavor::Default, config)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_core::flavor::ComponentKind;
+
+    #[test]
+    fn the_local_builder_is_listed_whether_or_not_it_is_compiled_in() {
+        let flavors = super::flavors();
+        let local = flavors.get(ComponentKind::ImageBuilder, "local").unwrap();
+        assert_eq!(local.missing_feature().is_some(), cfg!(not(feature = "local")));
+    }
+}

@@ -91,31 +91,28 @@ fn engine_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variables
         Some(address) => address,
         None => engine::start(run_dir, machine)?,
     };
-    let [python, busybox] = import_images(&address, machine)?;
+    let (python, busybox) = (images::python(machine)?, images::busybox(machine)?);
+    images::import_into_engine(&address, &python)?;
+    images::import_into_engine(&address, &busybox)?;
     Ok(vec![
         ("WHARF_TEST_ENGINE", address),
-        ("WHARF_TEST_PARENT_IMAGE", python),
-        ("WHARF_TEST_BUSYBOX_IMAGE", busybox),
+        ("WHARF_TEST_PARENT_IMAGE", python.name.to_owned()),
+        ("WHARF_TEST_BUSYBOX_IMAGE", busybox.name.to_owned()),
     ])
 }
 
 fn podman_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variables> {
     let address = match known("WHARF_TEST_PODMAN", "podman") {
         Some(address) => address,
-        None => podman::start(run_dir, machine)?,
+        None => {
+            let address = podman::start(run_dir, machine)?;
+            for archive in [images::python(machine)?, images::busybox(machine)?] {
+                podman::import(run_dir, &archive.changes, &archive.file, archive.name)?;
+            }
+            address
+        }
     };
-    import_images(&address, machine)?;
     Ok(vec![("WHARF_TEST_PODMAN", address)])
-}
-
-/// Sees to it that the engine has the images that tests start from; gives their names.
-fn import_images(address: &str, machine: &mut Machine) -> Result<[String; 2]> {
-    machine.program("docker", &["docker-cli"])?;
-    let archives = [images::python(machine)?, images::busybox(machine)?];
-    for archive in &archives {
-        images::import(address, archive)?;
-    }
-    Ok(archives.map(|archive| archive.name.to_owned()))
 }
 
 fn registry_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variables> {

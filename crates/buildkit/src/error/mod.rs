@@ -120,8 +120,15 @@ fn describe(error: Error, failure: &BuildFailure) -> Error {
         Some(name) => error.with_context("step", name.as_str()),
         None => error,
     };
-    match failure.exit_code {
+    let error = match failure.exit_code {
         Some(code) => error.with_context("exit code", code.to_string()),
+        None => error,
+    };
+    match &failure.location {
+        Some(place) => error
+            .with_context("dockerfile", place.file.as_str())
+            .with_context("dockerfile_line", place.first_line.to_string())
+            .with_context("dockerfile_end_line", place.last_line.to_string()),
         None => error,
     }
 }

@@ -83,6 +83,19 @@ impl RegistryFlavor {
         }
     }
 
+    /// What it is, in a line.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Default => "Any registry that speaks the OCI distribution API",
+            Self::DockerHub => "Docker Hub",
+            Self::Gcp => "Google's Artifact Registry and Container Registry",
+            Self::Aws => "Amazon's Elastic Container Registry",
+            Self::Azure => "Azure Container Registry",
+            Self::GitHub => "GitHub's packages",
+        }
+    }
+
     /// What this flavor asks of an address, beyond its form. The host is free: companies put names of their
     /// own and caches before these services.
     fn check(self, uri: &RegistryUri) -> Result<()> {

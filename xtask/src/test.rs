@@ -1,29 +1,82 @@
-//! Running tests with nextest, or with cargo alone where nextest is not installed.
+//! `cargo xtask test`: everything that must hold before a change is merged.
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::process::{self, cargo, succeeds};
-use crate::services::Class;
+use crate::services::machine::Machine;
+use crate::services::run_dir::RunDir;
+use crate::services::{Class, Services};
+use crate::summary::Summary;
+use crate::{features, lint, target_dir};
+
+/// What to test.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Whether to run the tests that need an engine or a registry.
+    pub(crate) services: bool,
+    /// Only tests whose name contains one of these; empty for all tests and all other checks.
+    pub(crate) filters: Vec<String>,
+}
+
+/// Runs the task.
+pub(crate) fn run_task(options: &Options) -> Result<()> {
+    if options.filters.iter().any(String::is_empty) {
+        bail!("an empty filter matches every test; leave it out");
+    }
+    let mut summary = Summary::default();
+    let everything = options.filters.is_empty();
+    if everything {
+        summary.step("format", lint::format);
+        features::steps(&mut summary)?;
+    }
+    let runner = Runner::find(&options.filters);
+    summary.step("tests that need no service", || {
+        runner.run(&[], &Selection::Plain)
+    });
+    with_services(options, &runner, &mut summary)?;
+    if everything {
+        summary.step("examples in the documentation", doc_tests);
+        summary.step("documentation", documentation);
+    }
+    summary.finish(target_dir::in_ci())
+}
+
+fn with_services(options: &Options, runner: &Runner, summary: &mut Summary) -> Result<()> {
+    if !options.services {
+        summary.skip("tests that need a service", "--no-services was given");
+        return Ok(());
+    }
+    let run_dir = RunDir::temporary()?;
+    let services = Services::set_up(&run_dir, &mut Machine::default())?;
+    for (class, reason) in &services.missing {
+        summary.skip(format!("tests that need {}", class.name()), reason);
+    }
+    let without = services.missing.iter().map(|(class, _)| *class).collect();
+    let selection = Selection::Services { without };
+    summary.step("tests that need a service", || {
+        runner.run(&services.variables, &selection)
+    });
+    Ok(())
+}
 
 /// Which tests to run. The ones that need a service are those marked `#[ignore]`.
 #[derive(Debug)]
-pub(crate) enum Selection {
+enum Selection {
     Plain,
     Services { without: Vec<Class> },
 }
 
 /// The program that runs tests.
 #[derive(Debug)]
-pub(crate) struct Runner<'a> {
+struct Runner<'a> {
     nextest: bool,
     filters: &'a [String],
 }
 
 impl Runner<'_> {
-    /// Finds out which program there is.
-    pub(crate) fn find(filters: &[String]) -> Runner<'_> {
+    fn find(filters: &[String]) -> Runner<'_> {
         let nextest = succeeds(&mut cargo(["nextest", "--version"]));
         if !nextest {
             eprintln!(
@@ -33,13 +86,7 @@ impl Runner<'_> {
         Runner { nextest, filters }
     }
 
-    /// Whether it is nextest.
-    pub(crate) fn has_nextest(&self) -> bool {
-        self.nextest
-    }
-
-    /// Runs the selected tests with these environment variables.
-    pub(crate) fn run(&self, variables: &[(&str, String)], selection: &Selection) -> Result<()> {
+    fn run(&self, variables: &[(&str, String)], selection: &Selection) -> Result<()> {
         let mut command = if self.nextest {
             self.nextest(selection)
         } else {
@@ -78,6 +125,15 @@ impl Runner<'_> {
         command.args(self.filters);
         command
     }
+}
+
+fn doc_tests() -> Result<()> {
+    process::run(&mut cargo(["test", "--locked", "--doc", "--workspace"]))
+}
+
+fn documentation() -> Result<()> {
+    let mut command = cargo(["doc", "--locked", "--workspace", "--lib", "--no-deps"]);
+    process::run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,54 @@
+//! Every way the local builder builds passes the suite for image builders.
+
+use std::sync::Arc;
+
+use wharf::core::flavor::known::LocalImageBuilderConfig;
+use wharf::local::LocalImageBuilder;
+use wharf_testkit::services;
+use wharf_testkit::suite::Subject;
+
+fn subject(config: LocalImageBuilderConfig) -> Subject {
+    Subject {
+        builder: Arc::new(LocalImageBuilder::new(config)),
+        registry: services::open_registry(),
+        closed_registry: services::registry_with_password(Some("wrong")),
+        parent_image: services::busybox_image(),
+    }
+}
+
+mod engine_registry_buildkit {
+    use super::*;
+
+    wharf_testkit::image_builder_suite!(
+        "needs a Docker engine and a registry",
+        subject(LocalImageBuilderConfig {
+            host: Some(services::engine()),
+            ..Default::default()
+        })
+    );
+}
+
+mod engine_registry_classic {
+    use super::*;
+
+    wharf_testkit::image_builder_suite!(
+        "needs a Docker engine and a registry",
+        subject(LocalImageBuilderConfig {
+            host: Some(services::engine()),
+            buildkit: Some(false),
+            ..Default::default()
+        })
+    );
+}
+
+mod podman_registry {
+    use super::*;
+
+    wharf_testkit::image_builder_suite!(
+        "needs Podman and a registry",
+        subject(LocalImageBuilderConfig {
+            host: Some(services::podman()),
+            ..Default::default()
+        })
+    );
+}
