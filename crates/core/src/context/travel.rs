@@ -164,6 +164,9 @@ fn place(entries: &mut Vec<ContextEntry>, entry: ContextEntry) {
 
 /// The text of an ignore file with more lines behind it.
 fn with_lines(text: &Bytes, taken_back: &[&Path], hidden: &[&Path]) -> Bytes {
+    if taken_back.is_empty() && hidden.is_empty() {
+        return text.clone();
+    }
     let mut lines = text.to_vec();
     if !lines.is_empty() && !lines.ends_with(b"\n") {
         lines.push(b'\n');

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use regex::bytes::Regex;
 
 use super::clean::{chars, clean, trim};
+use super::reach::Reach;
 use super::regexp;
 
 /// The pattern breaks the syntax of patterns.
@@ -18,6 +19,8 @@ pub(super) struct Pattern {
     pub(super) text: Vec<u8>,
     /// Whether it began with `!`: what it matches is taken back in.
     pub(super) negated: bool,
+    /// What is known of the paths that it matches.
+    pub(super) reach: Reach,
     matcher: Matcher,
 }
 
@@ -40,6 +43,7 @@ enum Matcher {
 pub(super) struct Candidate<'a> {
     bytes: &'a [u8],
     text: Cow<'a, [u8]>,
+    slashes: usize,
 }
 
 impl<'a> Candidate<'a> {
@@ -48,7 +52,8 @@ impl<'a> Candidate<'a> {
             Ok(_) => Cow::Borrowed(bytes),
             Err(_) => Cow::Owned(chars(bytes).collect::<String>().into_bytes()),
         };
-        Self { bytes, text }
+        let slashes = bytes.iter().filter(|byte| **byte == b'/').count();
+        Self { bytes, text, slashes }
     }
 }
 
@@ -69,6 +74,7 @@ impl Pattern {
         }
         let matcher = Matcher::new(&text);
         Ok(Some(Self {
+            reach: Reach::new(&text),
             text,
             negated,
             matcher,
@@ -77,7 +83,10 @@ impl Pattern {
 
     /// Whether the path itself, not a parent of it, matches.
     pub(super) fn matches(&self, path: &Candidate<'_>) -> Result<bool, BadPattern> {
+        let slashes = self.reach.slashes().unwrap_or(path.slashes);
         Ok(match &self.matcher {
+            Matcher::Bad => return Err(BadPattern),
+            _ if slashes != path.slashes => false,
             Matcher::Exact => path.bytes == self.text,
             Matcher::Prefix(length) => path.bytes.starts_with(&self.text[..*length]),
             Matcher::Suffix => {
@@ -85,7 +94,6 @@ impl Pattern {
                 path.bytes.ends_with(end) || end.strip_prefix(b"/") == Some(path.bytes)
             }
             Matcher::Regex(regex) => regex.is_match(&path.text),
-            Matcher::Bad => return Err(BadPattern),
         })
     }
 }

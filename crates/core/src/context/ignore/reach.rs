@@ -37,6 +37,11 @@ impl Reach {
         }
     }
 
+    /// How many slashes every path has that the pattern matches, if that is certain.
+    pub(super) fn slashes(&self) -> Option<usize> {
+        (!self.open).then(|| self.components.len().saturating_sub(1))
+    }
+
     /// Whether the pattern can match a path below this directory.
     pub(super) fn goes_below(&self, directory: &[u8]) -> bool {
         let mut depth = 0;
@@ -108,6 +113,18 @@ mod tests {
         assert!(!goes_below("src/*.py", "src/deep"));
         assert!(goes_below("s*/?/x", "src/a") && !goes_below("s*/?/x", "src/ab"));
         assert!(goes_below("a*b*c/x", "aXbYbc") && !goes_below("a*b*c/x", "aXbYb"));
+    }
+
+    #[test]
+    fn slashes_are_only_known_where_nothing_can_match_one() {
+        let slashes = |pattern: &str| Reach::new(pattern.as_bytes()).slashes();
+        assert_eq!(
+            (slashes("a"), slashes("*/b?"), slashes(r"a/\[/c")),
+            (Some(0), Some(1), Some(2))
+        );
+        for unknown in ["**", "a/**/b", "x**", "a[^b]c", r"\d", r"a\/b", "^a*"] {
+            assert_eq!(slashes(unknown), None, "{unknown}");
+        }
     }
 
     #[test]

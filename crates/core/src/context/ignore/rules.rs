@@ -9,7 +9,6 @@ use bytes::Bytes;
 use super::clean::clean;
 use super::file::{self, LineTooLong, MAX_LINE};
 use super::pattern::{BadPattern, Candidate, Pattern};
-use super::reach::Reach;
 use crate::{Error, ErrorKind, Result};
 
 /// What an ignore file leaves out of a build context, exactly as BuildKit reads it.
@@ -70,7 +69,6 @@ struct Rule {
     pattern: Pattern,
     /// Counted from 1; 0 for patterns that came from no file.
     line: u32,
-    reach: Reach,
 }
 
 /// Which rules matched a directory, by their index. Empty: nothing is known, as at the root.
@@ -136,8 +134,7 @@ impl IgnoreRules {
         match Pattern::parse(pattern) {
             Ok(None) => Ok(()),
             Ok(Some(pattern)) => {
-                let reach = Reach::new(&pattern.text);
-                self.rules.push(Rule { pattern, line, reach });
+                self.rules.push(Rule { pattern, line });
                 Ok(())
             }
             Err(BadPattern) => Err(self.bad_pattern(pattern, line)),
@@ -249,7 +246,7 @@ impl IgnoreRules {
         let behind = by.map_or(0, |by| by + 1);
         let reached = self.rules[behind..]
             .iter()
-            .any(|rule| rule.pattern.negated && rule.reach.goes_below(directory));
+            .any(|rule| rule.pattern.negated && rule.pattern.reach.goes_below(directory));
         reached && (!self.plain_exceptions || self.exceptions().any(|rule| rule.begins_with(directory)))
     }
 
