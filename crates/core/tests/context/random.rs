@@ -42,15 +42,14 @@ impl Random {
     }
 
     fn content(&mut self) -> Vec<u8> {
-        let length = match self.below(10) {
-            0 => 0,
-            1 => 512 * self.below(10),
-            2 => 250_000 + self.below(100_000),
+        let length = match self.below(20) {
+            0 | 1 => 0,
+            2 | 3 => 512 * self.below(10),
+            4 => 250_000 + self.below(100_000),
             _ => self.below(3000),
         };
-        (0..length)
-            .map(|_| self.next().to_le_bytes()[self.0 as usize % 3])
-            .collect()
+        let words = std::iter::from_fn(|| Some(self.next().to_le_bytes())).flatten();
+        words.take(length as usize).collect()
     }
 }
 
@@ -117,8 +116,6 @@ fn gnu_tar_unpacks_what_was_packed() {
         (2, ArchiveFormat::TarGz, "--gzip"),
         (3, ArchiveFormat::Tar, "--no-auto-compress"),
         (4, ArchiveFormat::TarGz, "--gzip"),
-        (5, ArchiveFormat::Tar, "--no-auto-compress"),
-        (6, ArchiveFormat::TarGz, "--gzip"),
     ] {
         let (root, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         grow(

@@ -389,4 +389,62 @@ mod tests {
         assert!(error.to_string().contains("src\\lib") && error.hint().unwrap().contains('/'));
         assert!(!self::rules("!src\\lib\n").excludes("a").unwrap());
     }
+
+    type Enter = fn(&IgnoreRules, &OsStr, Option<usize>) -> bool;
+
+    /// What is in of a tree with two names on each of four levels, and how many directories were looked at.
+    fn included(rules: &IgnoreRules, directory: &str, parent: &[bool], enter: Enter) -> (Vec<String>, usize) {
+        let (mut found, mut looked_at) = (Vec::new(), 1);
+        for name in ["a", "ab"] {
+            let path = format!("{directory}{name}");
+            let mut matched = Matched::new();
+            let verdict = rules.judge(path.as_ref(), parent, &mut matched).unwrap();
+            if !verdict.excluded {
+                found.push(path.clone());
+            }
+            let deepest = path.matches('/').count() == 3;
+            if !deepest && (!verdict.excluded || enter(rules, path.as_ref(), verdict.rule)) {
+                let (below, count) = included(rules, &format!("{path}/"), &matched, enter);
+                found.extend(below);
+                looked_at += count;
+            }
+        }
+        (found, looked_at)
+    }
+
+    #[test]
+    fn directories_that_are_not_entered_hold_nothing() {
+        // BuildKit enters more: it only looks at the text, and only where no exception has a wildcard.
+        let buildkit: Enter = |rules, directory, _| {
+            let begins = |rule: &Rule| rule.begins_with(directory.as_bytes());
+            !rules.plain_exceptions || rules.exceptions().any(begins)
+        };
+        let components = ["a", "ab", "*", "?", "a*", "**", "[^b]", "*b", "a"];
+        let mut seed: usize = 7;
+        let mut below = |limit: usize| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % limit
+        };
+        let (mut ours, mut theirs) = (0, 0);
+        for _ in 0..400 {
+            let mut text = String::new();
+            for _ in 0..=below(5) {
+                let depth = 1 + below(4);
+                let pattern: Vec<&str> = (0..depth).map(|_| components[below(components.len())]).collect();
+                let mark = ["", "!"][below(2)];
+                text += &format!("{mark}{}\n", pattern.join("/"));
+            }
+            let rules = self::rules(&text);
+            let (found, count) = included(&rules, "", &[], IgnoreRules::may_take_back_below);
+            let (expected, more) = included(&rules, "", &[], buildkit);
+            assert_eq!(found, expected, "{text}");
+            (ours, theirs) = (ours + count, theirs + more);
+        }
+        assert!(
+            ours < theirs,
+            "{ours} directories, {theirs} without looking ahead"
+        );
+    }
 }
