@@ -49,11 +49,14 @@ impl Failure {
 
     fn text(&self, palette: &Palette) -> String {
         let mut out = String::new();
+        let mut report = sanitize_lines(&self.error.report());
         if self.error.kind() == ErrorKind::BuildFailed {
             out.push_str(&self.last_output(palette));
-            out.push_str(&self.place(palette).unwrap_or_default());
+            if let Some(place) = self.place(palette) {
+                out.push_str(&place);
+                report = without_place(&report);
+            }
         }
-        let report = sanitize_lines(&self.error.report());
         let _ = writeln!(out, "{} {report}", paint(palette.bad, "error:"));
         out
     }
@@ -118,6 +121,15 @@ impl Failure {
         let start = number("dockerfile_line")?;
         Some(start..=number("dockerfile_end_line").unwrap_or(start).max(start))
     }
+}
+
+/// The report without the facts that the excerpt above it has shown.
+fn without_place(report: &str) -> String {
+    const SHOWN: [&str; 3] = ["  dockerfile: ", "  dockerfile_line: ", "  dockerfile_end_line: "];
+    let lines = report
+        .lines()
+        .filter(|line| !SHOWN.iter().any(|shown| line.starts_with(shown)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

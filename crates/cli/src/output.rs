@@ -46,7 +46,7 @@ pub fn print(format: Format, result: &impl Shown) -> Result<()> {
 /// Writes one line to standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn line(text: impl Display) -> Result<()> {
     write(|out| writeln!(out, "{text}"))
 }
@@ -54,7 +54,7 @@ pub fn line(text: impl Display) -> Result<()> {
 /// Writes to standard output, through a buffer.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn write(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let written = content(&mut out).and_then(|()| out.flush());
@@ -72,7 +72,7 @@ fn json_line(out: &mut dyn Write, value: &(impl Serialize + ?Sized)) -> io::Resu
 /// What writing to standard output gave, where a closed pipe is no failure.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn or_closed(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::new(

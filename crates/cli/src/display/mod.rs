@@ -14,12 +14,13 @@ pub mod terminal;
 pub mod text;
 pub mod tty;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 use wharf_core::event::{EventStream, TimedEvent};
 use wharf_core::{Error, ErrorKind, Result};
 
@@ -46,11 +47,16 @@ pub enum ProgressMode {
 }
 
 impl ProgressMode {
-    /// Decides [`Auto`](Self::Auto) and checks that the mode can work.
+    /// Decides [`Auto`](Self::Auto) for this process's standard error, and checks that the mode can work.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for `tty` when standard error is no terminal.
-    pub fn resolve(self, terminal: bool) -> Result<Self> {
+    /// [`ErrorKind::InvalidInput`] for `tty` when standard error is no terminal, or one that can only print.
+    pub fn for_stderr(self) -> Result<Self> {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        self.resolve(io::stderr().is_terminal() && !dumb)
+    }
+
+    fn resolve(self, terminal: bool) -> Result<Self> {
         match self {
             Self::Auto if terminal => Ok(Self::Tty),
             Self::Auto => Ok(Self::Plain),
@@ -100,7 +106,7 @@ impl Display for Quiet {
 }
 
 /// The display of a mode, on standard error. [`ProgressMode::Auto`] must have been
-/// [resolved](ProgressMode::resolve); as it stands it is `plain`.
+/// [resolved](ProgressMode::for_stderr); as it stands it is `plain`.
 #[must_use]
 pub fn stderr(mode: ProgressMode) -> Box<dyn Display> {
     match mode {
@@ -111,35 +117,104 @@ pub fn stderr(mode: ProgressMode) -> Box<dyn Display> {
     }
 }
 
-/// Reads the stream to its end and shows it. The model it returns holds the last output of every step.
-pub async fn drive(mut stream: EventStream, mut display: Box<dyn Display>) -> Model {
+/// Reads the stream and shows it, until it ends or `done` fires: a builder may leave a sink behind, and that
+/// must not hold up the end. The model it returns holds the last output of every step.
+pub async fn drive(mut stream: EventStream, mut display: Box<dyn Display>, done: CancellationToken) -> Model {
     let mut model = Model::default();
     let mut ticks = tokio::time::interval(REDRAW);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // A standard error that is closed must not stop the build, so what writing gives is ignored.
+    let show = |model: &mut Model, display: &mut Box<dyn Display>, event: &TimedEvent| {
+        let change = model.apply(event);
+        let _ = display.event(model, event, change);
+    };
     loop {
-        // A standard error that is closed must not stop the build, so what writing gives is ignored.
         tokio::select! {
-            event = stream.next() => {
-                let Some(event) = event else { break };
-                let change = model.apply(&event);
-                let _ = display.event(&model, &event, change);
-            }
+            biased;
             _ = ticks.tick() => { let _ = display.tick(&model, Timestamp::now()); }
+            event = stream.next() => match event {
+                Some(event) => show(&mut model, &mut display, &event),
+                None => break,
+            },
+            () = done.cancelled() => {
+                stream.drain().iter().for_each(|event| show(&mut model, &mut display, event));
+                break;
+            }
         }
     }
     let _ = display.finish(&model, Timestamp::now());
     model
 }
 
-/// Runs [`drive`] beside the build. It ends once every sink of the stream is gone.
-#[must_use]
-pub fn spawn(stream: EventStream, mode: ProgressMode) -> JoinHandle<Model> {
-    tokio::spawn(drive(stream, stderr(mode)))
+/// A display that runs beside the build.
+#[derive(Debug)]
+pub struct Running {
+    task: JoinHandle<Model>,
+    done: CancellationToken,
+}
+
+impl Running {
+    /// Shows the stream on standard error, from now on.
+    #[must_use]
+    pub fn start(stream: EventStream, mode: ProgressMode) -> Self {
+        let done = CancellationToken::new();
+        let task = tokio::spawn(drive(stream, stderr(mode), done.clone()));
+        Self { task, done }
+    }
+
+    /// Shows what was written so far, ends the display, and gives what it knows.
+    pub async fn finish(self) -> Model {
+        self.done.cancel();
+        // A display that panicked has said so itself, and the build is over anyway.
+        self.task.await.unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use wharf_core::event::{EventSink, StepState, Warning};
+
     use super::*;
+
+    /// Remembers what it was told.
+    #[derive(Clone, Default)]
+    struct Recorder(Arc<Mutex<(usize, bool)>>);
+
+    impl Display for Recorder {
+        fn event(&mut self, _: &Model, _: &TimedEvent, _: Change) -> io::Result<()> {
+            self.0.lock().unwrap().0 += 1;
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn finish(&mut self, _: &Model, _: Timestamp) -> io::Result<()> {
+            self.0.lock().unwrap().1 = true;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_is_left_behind_does_not_hold_up_the_end() {
+        let (sink, stream) = EventSink::channel();
+        let recorder = Recorder::default();
+        let done = CancellationToken::new();
+        sink.warn(Warning::new("one"));
+        sink.warn(Warning::new("two"));
+        done.cancel();
+        drive(stream, Box::new(recorder.clone()), done).await;
+        assert_eq!(*recorder.0.lock().unwrap(), (2, true));
+        drop(sink);
+    }
+
+    #[tokio::test]
+    async fn a_display_that_cannot_write_still_gathers_the_model() {
+        let (sink, stream) = EventSink::channel();
+        sink.send(fixture::step(0, "1", "a", StepState::Done).event);
+        drop(sink);
+        let model = drive(stream, Box::new(Recorder::default()), CancellationToken::new()).await;
+        assert_eq!(model.steps.len(), 1);
+    }
 
     #[test]
     fn auto_is_live_only_on_a_terminal_and_tty_insists_on_one() {

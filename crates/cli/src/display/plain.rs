@@ -225,10 +225,17 @@ pub fn warning_lines(warning: &Warning) -> Vec<String> {
         .collect()
 }
 
-/// A counter as text: `sha256:1234 Pushing 1.5 MB / 3.0 MB`.
+/// A counter as text: `sha256:1234 Pushing 1.5 MB / 3.0 MB`. Some name themselves after their action; then
+/// it is said once.
 #[must_use]
 pub fn counter_text(counter: &Progress) -> String {
-    let what = format!("{} {}", counter.id, counter.action);
+    let id = counter.id.trim_end_matches([':', ' ']);
+    let said = id.to_lowercase().starts_with(&counter.action.to_lowercase());
+    let what = if said {
+        id.to_owned()
+    } else {
+        format!("{id} {}", counter.action)
+    };
     let what = what.trim();
     if counter.current == 0 && counter.total.is_none() {
         what.to_owned()
@@ -363,6 +370,26 @@ loose text
             counter(5000, "p", "layer", 2, total),
         ]);
         assert_eq!(waited, "#1 p\n#1 layer Pushing 2 B / 1.0 MB\n");
+    }
+
+    #[test]
+    fn a_counter_that_is_named_after_its_action_says_it_once() {
+        let text = |id: &str, action: &str, current| {
+            counter_text(&Progress {
+                step: None,
+                id: id.into(),
+                action: action.into(),
+                current,
+                total: None,
+                done: false,
+            })
+        };
+        assert_eq!(
+            text("transferring context:", "transferring", 2),
+            "transferring context 2 B"
+        );
+        assert_eq!(text("exporting layers", "", 0), "exporting layers");
+        assert_eq!(text("a84de0b6a7b8", "Pushed", 0), "a84de0b6a7b8 Pushed");
     }
 
     #[test]
