@@ -8,6 +8,7 @@
 //! [`failure`] the reason of a failure, and [`exit_code`] says what the number means.
 
 pub mod args;
+pub mod atomic_file;
 pub mod commands;
 pub mod display;
 pub mod dockerfile;

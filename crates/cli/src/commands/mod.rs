@@ -1,9 +1,12 @@
 //! The commands: each takes its arguments, does its work, and answers with an exit code or a failure.
 
+pub mod build;
 pub mod completions;
+pub mod context;
 pub mod doctor;
+pub mod flavor;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, ImageBuilderCommand};
 use crate::failure::Failure;
 
 /// Runs a command. The number it answers is the exit code.
@@ -13,12 +16,10 @@ use crate::failure::Failure;
 pub async fn run(cli: Cli) -> Result<u8, Failure> {
     let global = cli.global;
     match cli.command {
+        Command::Build(args) => build::run(&global, &args).await,
+        Command::Context(command) => context::run(&global, &command).await,
+        Command::ImageBuilder(ImageBuilderCommand::Flavor(command)) => flavor::run(&global, &command),
         Command::Doctor(args) => doctor::run(&global, &args).await,
         Command::Completions(args) => completions::run(args.shell),
-        Command::Build(_) | Command::Context(_) | Command::ImageBuilder(_) => Err(wharf_core::Error::new(
-            wharf_core::ErrorKind::Unsupported,
-            "this command is being written",
-        )
-        .into()),
     }
 }

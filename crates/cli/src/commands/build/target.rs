@@ -1,0 +1,144 @@
+//! Who builds, and where the image goes: from a stack file, a flavor with settings, or nothing at all.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, json};
+use wharf_core::builder::ImageBuilder;
+use wharf_core::flavor::{ComponentKind, FlavorRegistry};
+use wharf_core::registry::ContainerRegistry;
+use wharf_core::stack::{ComponentSpec, Stack, StackSpec};
+use wharf_core::{Error, ErrorKind, ImageReference, Result};
+
+use super::resolve;
+use crate::args::build::TargetArgs;
+
+/// The flavor that builds where nothing else is said.
+const DEFAULT_BUILDER: &str = "local";
+/// The flavor of registries that are named by their address alone.
+const DEFAULT_REGISTRY: &str = "default";
+
+/// Who builds an image, and where it goes.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Who builds.
+    pub builder: Arc<dyn ImageBuilder>,
+    /// Where the image is pushed; none: it is not.
+    pub registry: Option<Arc<dyn ContainerRegistry>>,
+    /// The rest of the stack.
+    pub stack: Stack,
+}
+
+/// Makes the components that the arguments name. Nothing is asked over the network.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] for a stack file that is not there, [`ErrorKind::InvalidConfiguration`] for one that
+/// is wrong and for components that do not fit together, [`ErrorKind::InvalidInput`] for options that
+/// contradict each other.
+pub fn target(
+    args: &TargetArgs,
+    host: Option<&str>,
+    image: &ImageReference,
+    flavors: &FlavorRegistry,
+) -> Result<Target> {
+    let mut spec = spec(args, flavors)?;
+    let builder = spec.image_builder.get_or_insert_with(|| ComponentSpec {
+        flavor: DEFAULT_BUILDER.into(),
+        config: Map::new(),
+    });
+    use_host(builder, host)?;
+    let in_stack_file = spec.container_registry.is_some();
+    if let Some(uri) = &args.registry {
+        spec.container_registry = Some(registry_at(uri));
+    }
+    let mut stack = flavors.stack(&spec)?;
+    let builder = stack.image_builder.clone().ok_or_else(no_builder)?;
+    let push = args.push || !builder.capabilities().keeps_images;
+    if !push && args.registry.is_some() {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            "--registry says where to push, and nothing says that the image is to be pushed",
+        )
+        .with_hint("Add --push, or leave --registry out."));
+    }
+    if push && stack.container_registry.is_none() && !in_stack_file {
+        let own = registry_at(image.domain());
+        stack.container_registry = Some(flavors.container_registry(&own.flavor, own.config)?);
+    }
+    if !push {
+        stack.container_registry = None;
+    }
+    stack.validate()?;
+    Ok(Target {
+        builder,
+        registry: stack.container_registry.clone(),
+        stack,
+    })
+}
+
+fn spec(args: &TargetArgs, flavors: &FlavorRegistry) -> Result<StackSpec> {
+    if let Some(path) = &args.stack_file {
+        return read_stack_file(path);
+    }
+    let Some(name) = &args.flavor else {
+        return Ok(StackSpec::default());
+    };
+    let flavor = flavors.get(ComponentKind::ImageBuilder, name)?;
+    let component = ComponentSpec {
+        flavor: name.clone(),
+        config: resolve::settings(flavor, &args.settings)?,
+    };
+    Ok(StackSpec {
+        image_builder: Some(component),
+        ..StackSpec::default()
+    })
+}
+
+/// `--host` is the engine of the local builder; no other builder has one.
+fn use_host(builder: &mut ComponentSpec, host: Option<&str>) -> Result<()> {
+    let Some(host) = host else { return Ok(()) };
+    if builder.flavor != DEFAULT_BUILDER {
+        let message = format!(
+            "--host names an engine, and the builder `{}` uses none",
+            builder.flavor
+        );
+        return Err(Error::new(ErrorKind::InvalidInput, message).with_hint("Leave --host out."));
+    }
+    builder.config.insert("host".into(), host.into());
+    Ok(())
+}
+
+fn registry_at(uri: &str) -> ComponentSpec {
+    let mut config = Map::new();
+    config.insert("uri".into(), json!(uri));
+    ComponentSpec {
+        flavor: DEFAULT_REGISTRY.into(),
+        config,
+    }
+}
+
+fn no_builder() -> Error {
+    Error::new(ErrorKind::Unexpected, "the stack has no image builder")
+}
+
+/// Reads a stack file.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`], [`ErrorKind::Io`], or [`ErrorKind::InvalidConfiguration`] with the line.
+pub fn read_stack_file(path: &Path) -> Result<StackSpec> {
+    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, "there is no such stack file")
+            .with_context("path", path.display().to_string())
+            .with_hint("Check the path after --stack-file."),
+        _ => Error::io("could not read the stack file", path, error),
+    })?;
+    serde_saphyr::from_str(&text).map_err(|error| {
+        Error::new(ErrorKind::InvalidConfiguration, "the stack file is wrong")
+            .with_context("path", path.display().to_string())
+            .with_source(error)
+            .with_hint(
+                "Keys are name, image_builder, container_registry, artifact_store, requirements, apt_packages and \
+                 labels; each component has flavor and config.",
+            )
+    })
+}

@@ -1,0 +1,14 @@
+//! The command as a process: what stands on standard output, what on standard error, and the exit code.
+//!
+//! Tests that need a service are ignored and named after it. They find it through `WHARF_TEST_ENGINE`
+//! (`unix:///…`), `WHARF_TEST_REGISTRY` (`host:port`) and `WHARF_TEST_REGISTRY_AUTH`
+//! (`user:password@host:port`).
+
+// Everything here is a test or helps one.
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod build;
+mod context;
+mod general;
+mod support;
