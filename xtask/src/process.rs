@@ -2,13 +2,17 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
 static RUNNING: AtomicI32 = AtomicI32::new(0);
+/// Held while a program runs that must not be stopped in the middle.
+static UNDISTURBED: Mutex<()> = Mutex::new(());
 
 /// A program with arguments, which gets nothing on stdin.
 pub(crate) fn command<I, S>(program: impl AsRef<OsStr>, arguments: I) -> Command
@@ -38,7 +42,10 @@ where
         }
     }
     if let Some(directory) = crate::target_dir::for_children() {
-        command.env("CARGO_TARGET_DIR", directory);
+        // Nothing is compiled twice there, so incremental data would be written for nobody.
+        command
+            .env("CARGO_TARGET_DIR", directory)
+            .env("CARGO_INCREMENTAL", "0");
     }
     command
 }
@@ -63,23 +70,44 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Says what it runs and runs it; shows its output only if it fails.
 pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
-    eprintln!("$ {}", shown(command));
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.with_context(|| format!("cannot start `{}`", shown(command)))?;
+    let child = spawn_quietly(command)?;
     RUNNING.store(child.id().cast_signed(), Ordering::Relaxed);
     let output = child.wait_with_output();
     RUNNING.store(0, Ordering::Relaxed);
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = output?;
-    if status.success() {
+    show_failure(command, &output?)
+}
+
+/// Like [`run_quietly`], for a program that must not be stopped in the middle, such as a package manager. Ctrl-C does
+/// not reach it, and [`wait_for_undisturbed`] waits for it.
+pub(crate) fn run_undisturbed(command: &mut Command) -> Result<()> {
+    let _undisturbed = lock(&UNDISTURBED);
+    let output = spawn_quietly(command.process_group(0))?.wait_with_output()?;
+    show_failure(command, &output)
+}
+
+/// Returns when no program runs that must not be stopped in the middle.
+pub(crate) fn wait_for_undisturbed() {
+    drop(lock(&UNDISTURBED));
+}
+
+/// Locks, also after a thread that held the lock has panicked: nothing here is left half done by a panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn spawn_quietly(command: &mut Command) -> Result<Child> {
+    eprintln!("$ {}", shown(command));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    child.with_context(|| format!("cannot start `{}`", shown(command)))
+}
+
+fn show_failure(command: &Command, output: &Output) -> Result<()> {
+    if output.status.success() {
         return Ok(());
     }
-    io::stderr().write_all(&stdout)?;
-    io::stderr().write_all(&stderr)?;
-    bail!("`{}` failed: {status}", shown(command))
+    io::stderr().write_all(&output.stdout)?;
+    io::stderr().write_all(&output.stderr)?;
+    bail!("`{}` failed: {}", shown(command), output.status)
 }
 
 /// The id of the program that [`run`] or [`run_quietly`] waits for.

@@ -112,7 +112,7 @@ fn parent_image(machine: &mut Machine, engine: &str) -> Result<String> {
     }
     eprintln!("it cannot be pulled: making a parent image from packages of Debian instead");
     let archive = images::python(machine)?;
-    images::import_into_engine(engine, &archive)?;
+    images::import(engine, &archive)?;
     Ok(archive.name.to_owned())
 }
 

@@ -3,6 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+
+use crate::process::{cargo, run};
+
 /// The user's cache folder for this project, `${XDG_CACHE_HOME:-~/.cache}/wharf`.
 pub(crate) fn cache() -> PathBuf {
     cache_in(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
@@ -24,6 +28,15 @@ pub(crate) fn in_ci() -> bool {
 pub(crate) fn for_children() -> Option<PathBuf> {
     let own_choice = std::env::var_os("CARGO_TARGET_DIR").is_some();
     (in_ci() && !own_choice).then(|| cache().join("target"))
+}
+
+/// In CI, removes what earlier clones have left of the workspace's own packages in the shared target directory. Cargo
+/// never uses it again, because it takes the same package in another folder for another package.
+pub(crate) fn forget_other_clones() -> Result<()> {
+    match for_children() {
+        Some(directory) if directory.is_dir() => run(&mut cargo(["clean", "--locked", "--workspace"])),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ fn compare_builds(
             None => engine::start(run_dir, machine)?,
         };
         machine.program("docker", &["docker-cli"])?;
-        images::import_into_engine(&engine, &images::busybox(machine)?)?;
+        images::import(&engine, &images::busybox(machine)?)?;
         (engine, Buildx::get(&run_dir.service("bench")?)?)
     };
     eprintln!("comparing with {}", buildx.version()?);

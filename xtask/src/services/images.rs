@@ -165,7 +165,7 @@ fn busybox_files(machine: &mut Machine, folder: &Path) -> Result<()> {
 }
 
 /// Makes the image on the engine, unless it has this very one.
-pub(crate) fn import_into_engine(address: &str, archive: &Archive) -> Result<()> {
+pub(crate) fn import(address: &str, archive: &Archive) -> Result<()> {
     let format = "{{index .Config.Labels \"wharf.recipe\"}}";
     let known = capture(&mut docker(
         address,

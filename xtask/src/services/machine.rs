@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use nix::unistd::geteuid;
 
-use crate::process::{command, run, run_quietly, succeeds};
+use crate::process::{command, run, run_quietly, run_undisturbed, succeeds};
 use crate::target_dir::{cache, in_ci};
 
 /// Where programs are that only root has on its `PATH`.
@@ -88,13 +88,13 @@ impl Machine {
             );
         }
         if self.lists_are_fresh {
-            return run_quietly(&mut call());
+            return run_undisturbed(&mut call());
         }
-        run_quietly(&mut call()).or_else(|_| {
+        run_undisturbed(&mut call()).or_else(|_| {
             eprintln!("trying again with fresh package lists");
-            run_quietly(&mut privileged("apt-get", ["update", "-qq"]))?;
+            run_undisturbed(&mut privileged("apt-get", ["update", "-qq"]))?;
             self.lists_are_fresh = true;
-            run_quietly(&mut call())
+            run_undisturbed(&mut call())
         })
     }
 }
@@ -108,7 +108,7 @@ pub(crate) fn unpack(download: &Path, folder: &Path) -> Result<()> {
     let package =
         package.with_context(|| format!("no package was downloaded into {}", download.display()))?;
     let unpacked = download.join("unpacked");
-    run(&mut command(
+    run_quietly(&mut command(
         "dpkg",
         [OsStr::new("-x"), package.as_os_str(), unpacked.as_os_str()],
     ))?;

@@ -31,13 +31,24 @@ impl Class {
     /// Every class, in the order they are set up.
     pub(crate) const ALL: [Class; 3] = [Class::Engine, Class::Podman, Class::Registry];
 
-    /// What the path of a test holds that needs this.
+    /// What a test binary has in its name whose service tests all need this. A test elsewhere that needs it has the
+    /// same in its own path, with an underscore after it.
     pub(crate) const fn word(self) -> &'static str {
         match self {
-            Class::Engine => "engine_",
-            Class::Podman => "podman_",
-            Class::Registry => "registry_",
+            Class::Engine => "engine",
+            Class::Podman => "podman",
+            Class::Registry => "registry",
         }
+    }
+
+    /// Whether a test says that it needs this. Means the same as [`Class::filterset`].
+    pub(crate) fn is_named_by(self, binary: &str, test: &str) -> bool {
+        binary.contains(self.word()) || test.contains(&format!("{}_", self.word()))
+    }
+
+    /// The tests that need this, as nextest selects them.
+    pub(crate) fn filterset(self) -> String {
+        format!("binary(~{0}) + test(~{0}_)", self.word())
     }
 
     /// For people.
@@ -91,28 +102,31 @@ fn engine_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variables
         Some(address) => address,
         None => engine::start(run_dir, machine)?,
     };
-    let (python, busybox) = (images::python(machine)?, images::busybox(machine)?);
-    images::import_into_engine(&address, &python)?;
-    images::import_into_engine(&address, &busybox)?;
+    let [python, busybox] = import_images(&address, machine)?;
     Ok(vec![
         ("WHARF_TEST_ENGINE", address),
-        ("WHARF_TEST_PARENT_IMAGE", python.name.to_owned()),
-        ("WHARF_TEST_BUSYBOX_IMAGE", busybox.name.to_owned()),
+        ("WHARF_TEST_PARENT_IMAGE", python),
+        ("WHARF_TEST_BUSYBOX_IMAGE", busybox),
     ])
 }
 
 fn podman_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variables> {
     let address = match known("WHARF_TEST_PODMAN", "podman") {
         Some(address) => address,
-        None => {
-            let address = podman::start(run_dir, machine)?;
-            for archive in [images::python(machine)?, images::busybox(machine)?] {
-                podman::import(run_dir, &archive.changes, &archive.file, archive.name)?;
-            }
-            address
-        }
+        None => podman::start(run_dir, machine)?,
     };
+    import_images(&address, machine)?;
     Ok(vec![("WHARF_TEST_PODMAN", address)])
+}
+
+/// Sees to it that the engine has the images that tests start from; gives their names.
+fn import_images(address: &str, machine: &mut Machine) -> Result<[String; 2]> {
+    machine.program("docker", &["docker-cli"])?;
+    let archives = [images::python(machine)?, images::busybox(machine)?];
+    for archive in &archives {
+        images::import(address, archive)?;
+    }
+    Ok(archives.map(|archive| archive.name.to_owned()))
 }
 
 fn registry_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variables> {
@@ -157,6 +171,15 @@ fn without_password(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_or_its_binary_names_what_it_needs() {
+        assert!(Class::Engine.is_named_by("engine", "copies_files"));
+        assert!(Class::Engine.is_named_by("e2e", "engine_registry::pushes"));
+        assert!(Class::Registry.is_named_by("e2e", "engine_::registry_pushes"));
+        assert!(!Class::Engine.is_named_by("e2e", "the_engineer_is_asked"));
+        assert_eq!(Class::Podman.filterset(), "binary(~podman) + test(~podman_)");
+    }
 
     #[test]
     fn a_password_is_not_printed() {

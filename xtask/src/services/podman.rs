@@ -1,7 +1,7 @@
 //! A Podman service with its own storage.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -10,7 +10,7 @@ use super::engine::answers;
 use super::machine::{Machine, is_root, privileged};
 use super::run_dir::{RunDir, ServiceDir};
 use super::storage::{free_folder, occupy};
-use crate::process::{run_quietly, succeeds};
+use crate::process::succeeds;
 
 /// What Podman needs to build: a network for containers among it.
 const PACKAGES: [&str; 3] = ["podman", "runc", "netavark"];
@@ -36,7 +36,6 @@ pub(crate) fn start(run_dir: &RunDir, machine: &mut Machine) -> Result<String> {
         || socket_is_ours(&socket) && answers(&socket),
     )?;
     occupy(&storage, &service)?;
-    service.note("storage", &storage.to_string_lossy())?;
     service.note("address", &address)?;
     Ok(address)
 }
@@ -47,22 +46,13 @@ fn socket_is_ours(socket: &Path) -> bool {
     is_root() || socket.exists() && succeeds(&mut privileged("chown", [Path::new(&user), socket]))
 }
 
-/// Makes an image out of the files of a tar archive.
-pub(crate) fn import(run_dir: &RunDir, changes: &[String], archive: &Path, image: &str) -> Result<()> {
-    let service = run_dir.service("podman")?;
-    let storage = PathBuf::from(fs::read_to_string(service.join("storage"))?);
-    let mut command = podman(Path::new("podman"), &service, &storage, &["import", "--quiet"]);
-    changes.iter().for_each(|change| {
-        command.args(["--change", change]);
-    });
-    run_quietly(command.arg(archive).arg(format!("docker.io/{image}")))
-}
-
 /// The `podman` command with the storage and configuration of our service.
 fn podman(program: &Path, service: &ServiceDir, storage: &Path, arguments: &[&str]) -> Command {
     let set = |name: &str, file: &str| format!("{name}={}", service.join(file).display());
     let mut command = privileged("env", [set("CONTAINERS_CONF", "containers.conf")]);
     command.arg(set("CONTAINERS_REGISTRIES_CONF", "registries.conf"));
+    // What it unpacks for a moment is removed with the rest, also when it is killed.
+    command.arg(format!("TMPDIR={}", service.join("").display()));
     command
         .arg(program)
         .arg("--root")

@@ -15,13 +15,14 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use super::machine::{find, privileged, remove};
 use super::pid::{Process, kill_helpers_naming, terminate};
-use crate::process::{running_child, succeeds};
+use crate::process::{lock, running_child, succeeds, wait_for_undisturbed};
 
 /// A daemon gets this long to answer for the first time. Seconds are usual; a cold disk takes longer.
 const START_PATIENCE: Duration = Duration::from_secs(90);
@@ -33,6 +34,8 @@ const PREFIX: &str = "wharf-test-";
 static CURRENT: Mutex<Option<PathBuf>> = Mutex::new(None);
 /// Held while services are being stopped, so that the process does not end in the middle of it.
 static STOPPING: Mutex<()> = Mutex::new(());
+/// Set when a signal has arrived. From then on nothing new is started.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// The folder of one run.
 #[derive(Debug)]
@@ -82,6 +85,7 @@ impl RunDir {
 
 impl Drop for RunDir {
     fn drop(&mut self) {
+        stay_if_interrupted();
         if !self.keep {
             stop_all(&self.path);
             *lock(&CURRENT) = None;
@@ -116,6 +120,7 @@ impl ServiceDir {
 
     /// Notes a fact that stopping needs or others ask for; see the module's documentation for the names.
     pub(crate) fn note(&self, name: &str, text: &str) -> Result<()> {
+        stay_if_interrupted();
         let file = self.path.join(name);
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
     }
@@ -125,10 +130,23 @@ impl ServiceDir {
         let log = File::create(self.join("log"))?;
         daemon.stdout(log.try_clone()?).stderr(log).process_group(0);
         let name = daemon.get_program().to_string_lossy().into_owned();
-        let mut child = daemon.spawn().with_context(|| format!("cannot start {name}"))?;
-        self.note("pid", &Process::with_id(child.id())?.to_text())?;
+        let mut child = self
+            .spawn(&mut daemon)
+            .with_context(|| format!("cannot start {name}"))?;
         self.wait(&mut child, answers)
             .with_context(|| format!("{name} does not run"))
+    }
+
+    /// Starts it and notes its id, with nothing being stopped in between.
+    fn spawn(&self, daemon: &mut Command) -> Result<Child> {
+        let no_stopping = lock(&STOPPING);
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            drop(no_stopping);
+            stay_if_interrupted();
+        }
+        let child = daemon.spawn()?;
+        fs::write(self.join("pid"), Process::with_id(child.id())?.to_text())?;
+        Ok(child)
     }
 
     fn wait(&self, child: &mut Child, answers: impl Fn() -> bool) -> Result<()> {
@@ -266,8 +284,17 @@ fn stop_on_signal(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Keeps the caller here for good once a signal has arrived: the thread that handles it ends the process.
+fn stay_if_interrupted() {
+    while INTERRUPTED.load(Ordering::Relaxed) {
+        std::thread::park();
+    }
+}
+
 fn on_signal() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
     eprintln!("\ninterrupted: stopping what was started");
+    wait_for_undisturbed();
     if let Some(child) = running_child() {
         terminate(child);
     }
@@ -277,10 +304,6 @@ fn on_signal() {
     }
     // What a shell reports for a program that SIGINT ended.
     std::process::exit(130);
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

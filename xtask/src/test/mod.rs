@@ -1,0 +1,84 @@
+//! `cargo xtask test`: everything that must hold before a change is merged.
+
+mod names;
+mod runner;
+
+use anyhow::{Result, bail};
+
+use self::runner::{Runner, Selection};
+use crate::process::{self, cargo};
+use crate::services::Services;
+use crate::services::machine::Machine;
+use crate::services::run_dir::RunDir;
+use crate::summary::Summary;
+use crate::{features, lint, target_dir};
+
+/// What to test.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Whether to run the tests that need an engine or a registry.
+    pub(crate) services: bool,
+    /// Only tests whose name contains one of these; empty for all tests and all other checks.
+    pub(crate) filters: Vec<String>,
+}
+
+/// Runs the task.
+pub(crate) fn run_task(options: &Options) -> Result<()> {
+    if options.filters.iter().any(String::is_empty) {
+        bail!("an empty filter matches every test; leave it out");
+    }
+    target_dir::forget_other_clones()?;
+    let mut summary = Summary::default();
+    let everything = options.filters.is_empty();
+    if everything {
+        summary.step("format", lint::format);
+        features::steps(&mut summary)?;
+    }
+    let runner = Runner::find(&options.filters);
+    if everything && runner.has_nextest() {
+        summary.step("names of tests that need a service", names::check);
+    }
+    summary.step("tests that need no service", || {
+        runner.run(&[], &Selection::Plain)
+    });
+    with_services(options, &runner, &mut summary)?;
+    if everything {
+        summary.step("examples in the documentation", doc_tests);
+        summary.step("documentation", documentation);
+    }
+    summary.finish(target_dir::in_ci())
+}
+
+fn with_services(options: &Options, runner: &Runner, summary: &mut Summary) -> Result<()> {
+    if !options.services {
+        summary.skip("tests that need a service", "--no-services was given");
+        return Ok(());
+    }
+    let run_dir = RunDir::temporary()?;
+    let services = Services::set_up(&run_dir, &mut Machine::default())?;
+    for (class, reason) in &services.missing {
+        summary.skip(format!("tests that need {}", class.name()), reason);
+    }
+    if !services.missing.is_empty() && !runner.has_nextest() {
+        summary.skip(
+            "tests that need a service",
+            "leaving out only some of them takes cargo-nextest",
+        );
+        return Ok(());
+    }
+    let without: Vec<_> = services.missing.iter().map(|(class, _)| *class).collect();
+    let selection = Selection::Services { without };
+    summary.step("tests that need a service", || {
+        runner.run(&services.variables, &selection)
+    });
+    Ok(())
+}
+
+fn doc_tests() -> Result<()> {
+    process::run(&mut cargo(["test", "--locked", "--doc", "--workspace"]))
+}
+
+fn documentation() -> Result<()> {
+    let mut command = cargo(["doc", "--locked", "--workspace", "--lib", "--no-deps"]);
+    process::run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}

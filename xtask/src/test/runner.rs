@@ -1,0 +1,128 @@
+//! Running tests with nextest, or with cargo alone where nextest is not installed.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::process::{self, cargo, succeeds};
+use crate::services::Class;
+
+/// Which tests to run. The ones that need a service are those marked `#[ignore]`.
+#[derive(Debug)]
+pub(crate) enum Selection {
+    Plain,
+    Services { without: Vec<Class> },
+}
+
+/// The program that runs tests.
+#[derive(Debug)]
+pub(crate) struct Runner<'a> {
+    nextest: bool,
+    filters: &'a [String],
+}
+
+impl Runner<'_> {
+    /// Finds out which program there is.
+    pub(crate) fn find(filters: &[String]) -> Runner<'_> {
+        let nextest = succeeds(&mut cargo(["nextest", "--version"]));
+        if !nextest {
+            eprintln!(
+                "cargo-nextest is not installed (`cargo install cargo-nextest --locked`): using `cargo test`"
+            );
+        }
+        Runner { nextest, filters }
+    }
+
+    /// Whether it is nextest.
+    pub(crate) fn has_nextest(&self) -> bool {
+        self.nextest
+    }
+
+    /// Runs the selected tests with these environment variables.
+    pub(crate) fn run(&self, variables: &[(&str, String)], selection: &Selection) -> Result<()> {
+        let mut command = if self.nextest {
+            self.nextest(selection)
+        } else {
+            self.cargo_test(selection)
+        };
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        process::run(&mut command)
+    }
+
+    fn nextest(&self, selection: &Selection) -> Command {
+        let mut command = cargo(["nextest", "run", "--locked", "--workspace", "--no-tests=pass"]);
+        if let Selection::Services { without } = selection {
+            command.arg("--run-ignored=only");
+            if !without.is_empty() {
+                let needs = without.iter().map(|class| class.filterset()).collect::<Vec<_>>();
+                command.args(["--filterset", &format!("not ({})", needs.join(" + "))]);
+            }
+        }
+        command.arg("--").args(self.filters);
+        command
+    }
+
+    fn cargo_test(&self, selection: &Selection) -> Command {
+        let kinds = ["--lib", "--bins", "--tests", "--no-fail-fast"];
+        let mut command = cargo(["test", "--locked", "--workspace"].into_iter().chain(kinds));
+        command.arg("--");
+        if matches!(selection, Selection::Services { .. }) {
+            command.arg("--ignored");
+        }
+        command.args(self.filters);
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(command: &Command) -> String {
+        command
+            .get_args()
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn missing_services_leave_their_tests_out() {
+        let filters = ["push".to_owned()];
+        let selection = Selection::Services {
+            without: vec![Class::Podman],
+        };
+        let nextest = words(
+            &Runner {
+                nextest: true,
+                filters: &filters,
+            }
+            .nextest(&selection),
+        );
+        let expected = "--run-ignored=only --filterset not (binary(~podman) + test(~podman_)) -- push";
+        assert!(nextest.ends_with(expected), "{nextest}");
+    }
+
+    #[test]
+    fn service_tests_are_those_ignored() {
+        let (selection, filters) = (Selection::Services { without: vec![] }, ["push".to_owned()]);
+        let runner = |nextest| Runner {
+            nextest,
+            filters: &filters,
+        };
+        assert!(words(&runner(true).nextest(&selection)).ends_with("--run-ignored=only -- push"));
+        assert!(words(&runner(false).cargo_test(&selection)).ends_with("-- --ignored push"));
+    }
+
+    #[test]
+    fn plain_tests_are_those_not_ignored() {
+        let nextest = words(
+            &Runner {
+                nextest: true,
+                filters: &[],
+            }
+            .nextest(&Selection::Plain),
+        );
+        assert!(!nextest.contains("ignored"), "{nextest}");
+    }
+}
