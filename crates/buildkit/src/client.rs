@@ -28,6 +28,10 @@ use crate::transport::{Channel, Transport};
 const CANCEL_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait for more news about a build that has ended.
 const NEWS_LIMIT: Duration = Duration::from_secs(5);
+/// The same for a build that failed before there was any news: perhaps the daemon never began it.
+const NO_NEWS_LIMIT: Duration = Duration::from_millis(500);
+/// How the daemon says that it knows no such build, after some seconds of waiting for it.
+const NOT_BEGUN: &str = "no such job";
 /// A Dockerfile longer than this is not read to find a step in it.
 const MAX_DOCKERFILE: u64 = 4 << 20;
 
@@ -213,17 +217,29 @@ impl Build {
             story.finish(true);
             return Err(error::cancelled());
         };
-        rest_of(&mut news, story, NEWS_LIMIT).await;
+        let never_began = answer.is_err() && story.is_empty();
+        let wait = if never_began { NO_NEWS_LIMIT } else { NEWS_LIMIT };
+        rest_of(&mut news, story, wait).await;
         story.finish(false);
         conclude(answer, &self.serving)
     }
 }
 
-/// What the daemon tells about a build. It waits for the build to begin.
+/// What the daemon tells about a build. It waits for the build to begin, but not for ever, so that a daemon with
+/// much to do has to be asked again.
 fn news(channel: &Channel, build: &str) -> News {
     let mut client = channel.client();
     let request = StatusRequest { r#ref: build.into() };
-    let opening = async move { client.status(request).await.map(Response::into_inner) };
+    let opening = async move {
+        let mut answer = client.status(request.clone()).await;
+        while answer
+            .as_ref()
+            .is_err_and(|status| status.message().contains(NOT_BEGUN))
+        {
+            answer = client.status(request.clone()).await;
+        }
+        answer.map(Response::into_inner)
+    };
     stream::once(opening).try_flatten().fuse().boxed()
 }
 

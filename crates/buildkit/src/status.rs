@@ -71,6 +71,11 @@ impl Translator {
         }
     }
 
+    /// Whether nothing was told yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
     /// The step that failed first.
     pub(crate) fn failed_step(&self) -> Option<&Step> {
         self.step_by_digest(self.failed.as_deref()?)

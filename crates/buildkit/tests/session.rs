@@ -14,12 +14,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bollard_buildkit_proto::fsutil::types::Packet;
 use bollard_buildkit_proto::fsutil::types::packet::PacketType;
 use bollard_buildkit_proto::health::HealthCheckRequest;
 use bollard_buildkit_proto::health::health_client::HealthClient;
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::GetSecretRequest;
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_client::SecretsClient;
+use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog};
 use bollard_buildkit_proto::moby::filesync::v1::auth_client::AuthClient;
 use bollard_buildkit_proto::moby::filesync::v1::file_sync_client::FileSyncClient;
 use bollard_buildkit_proto::moby::filesync::v1::{CredentialsRequest, GetTokenAuthorityRequest};
@@ -29,8 +32,8 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status, Streaming};
 use wharf_buildkit::{
-    BuildDefinition, BuildkitClient, CredentialSource, MemorySource, RegistryCredentials, SecretBytes,
-    Session, SolveOutcome, SyncEntry, SyncKind, SyncSource,
+    BuildDefinition, BuildFailure, BuildkitClient, CredentialSource, MemorySource, RegistryCredentials,
+    SecretBytes, Session, SolveOutcome, SyncEntry, SyncKind, SyncSource,
 };
 use wharf_core::event::{BuildEvent, EventSink};
 use wharf_core::{Error, ErrorKind, Result, Secret};
@@ -110,7 +113,7 @@ impl Download {
 
     async fn finish(mut self) -> Result<(), Status> {
         self.send(PacketType::PacketFin, 0);
-        assert_eq!(self.next().await?.r#type(), PacketType::PacketFin);
+        while self.next().await?.r#type() != PacketType::PacketFin {}
         assert!(
             self.packets.message().await?.is_none(),
             "nothing comes after the end"
@@ -123,6 +126,7 @@ impl Download {
 #[derive(Clone, Default)]
 struct Counting {
     sizes: Vec<u64>,
+    listed: Arc<AtomicU64>,
     opened: Arc<Mutex<Vec<usize>>>,
     read: Arc<AtomicU64>,
 }
@@ -142,6 +146,7 @@ impl Counting {
 
 impl SyncSource for Counting {
     fn entries(&self) -> Result<Arc<[SyncEntry]>> {
+        self.listed.fetch_add(1, Ordering::Relaxed);
         let entry = |(number, size): (usize, &u64)| SyncEntry {
             path: format!("file{number:03}").into(),
             kind: SyncKind::File,
@@ -179,6 +184,7 @@ async fn what_is_asked_for_is_sent_and_nothing_else_is_opened() {
     let sizes = [10, 100_000, 0, 32 * 1024, 7, 65_537];
     let source = Counting::new(&sizes);
     let client = client(move |peer, _| async move {
+        Download::open(&peer, &CONTEXT).await?.finish().await?;
         let mut download = Download::open(&peer, &CONTEXT).await?;
         assert_eq!(download.list().await?.len(), 6);
         let contents = download.files(&[1, 2, 3, 5]).await?;
@@ -197,6 +203,11 @@ async fn what_is_asked_for_is_sent_and_nothing_else_is_opened() {
     let mut opened = source.opened();
     opened.sort_unstable();
     assert_eq!(opened, [1, 2, 3, 5]);
+    assert_eq!(
+        source.listed.load(Ordering::Relaxed),
+        1,
+        "two transfers, one list"
+    );
 }
 
 #[tokio::test]
@@ -584,7 +595,6 @@ async fn a_dropped_build_stops_the_work_and_closes_the_session() {
 
 #[tokio::test]
 async fn news_that_come_after_the_answer_are_told() {
-    use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, VertexLog};
     let client = client(|peer, _| async move {
         let log = |text: &str| StatusResponse {
             logs: vec![VertexLog {
@@ -613,6 +623,64 @@ async fn news_that_come_after_the_answer_are_told() {
         _ => None,
     });
     assert_eq!(lines.collect::<Vec<_>>(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_failure_is_told_with_all_its_details() {
+    let (dockerfile, digest) = (
+        format!("FROM a\nRUN b\n{}", "# long\n".repeat(20_000)),
+        "sha256:1",
+    );
+    let text = dockerfile.clone();
+    let client = client(move |peer, _| {
+        let source = serde_json::json!({
+            "info": {"filename": "Dockerfile", "data": STANDARD.encode(&text)},
+            "ranges": [{"start": {"line": 2}, "end": {"line": 2}}],
+        });
+        async move {
+            let vertex = Vertex {
+                digest: digest.into(),
+                name: "[2/2] RUN b".into(),
+                ..Vertex::default()
+            };
+            let news = StatusResponse {
+                vertexes: vec![vertex],
+                ..StatusResponse::default()
+            };
+            peer.news.send(news).unwrap();
+            Err(fake::failure(
+                "process \"b\" did not complete successfully: exit code: 7",
+                &[
+                    ("errdefs.Vertex+json", serde_json::json!({"digest": digest})),
+                    ("errdefs.Source+json", source),
+                ],
+            ))
+        }
+    });
+    let error = run(client, Session::new()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BuildFailed, "{}", error.report());
+    let failure = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<BuildFailure>());
+    let failure = failure.expect("what failed");
+    assert_eq!(failure.step.as_ref().map(|step| step.0.as_str()), Some(digest));
+    assert_eq!(
+        (failure.name.as_deref(), failure.exit_code),
+        (Some("[2/2] RUN b"), Some(7))
+    );
+    let location = failure.location.as_ref().expect("a place");
+    assert_eq!(
+        (location.first_line, location.text.as_ref()),
+        (2, Some(&dockerfile))
+    );
+}
+
+#[tokio::test]
+async fn a_build_the_daemon_never_began_fails_at_once() {
+    let client = client(|peer, _| async move {
+        std::mem::forget(peer.news.clone());
+        Err(Status::unknown("exporter \"x\" could not be found"))
+    });
+    let build = tokio::time::timeout(Duration::from_secs(3), run(client, Session::new()));
+    assert!(build.await.expect("in time").is_err());
 }
 
 #[tokio::test]

@@ -45,6 +45,15 @@ const fn passing(parts: &'static [&'static str], kind: ErrorKind, hint: &'static
 const RAN: &[&str] = &["executor failed running [", "did not complete successfully: "];
 
 const RULES: &[Rule] = &[
+    passing(
+        &[
+            "context canceled",
+            "no active session",
+            "session healthcheck failed",
+        ],
+        Unavailable,
+        "The daemon stopped the build: look at its log, it may have been restarted.",
+    ),
     rule(
         &["no space left on device", "disk quota exceeded"],
         ResourceExhausted,

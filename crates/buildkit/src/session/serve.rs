@@ -1,5 +1,6 @@
 //! The server behind a session: gRPC on a connection that we opened and the daemon sends requests on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bollard_buildkit_proto::health::health_server::HealthServer;
@@ -16,7 +17,9 @@ use wharf_core::event::EventSink;
 
 use super::auth::AuthService;
 use super::file_sync::FileSyncService;
+use super::file_sync::directory::Directory;
 use super::file_sync::progress::Meter;
+use super::file_sync::source::SyncSource;
 use super::health::HealthService;
 use super::secrets::SecretsService;
 use super::ssh::SshService;
@@ -61,7 +64,7 @@ impl Server {
         let mut methods = HEALTH.to_vec();
         if !session.directories.is_empty() {
             let service = FileSyncService {
-                directories: Arc::new(session.directories),
+                directories: directories(session.directories),
                 meter: Arc::clone(&meter),
                 failures: failures.clone(),
             };
@@ -105,7 +108,10 @@ impl Server {
             .max_header_list_size(MAX_HEADER_BYTES)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
-            .max_concurrent_streams(None);
+            .max_concurrent_streams(None)
+            // A build that fails cancels all that it asked for at once; that is no attack.
+            .max_pending_accept_reset_streams(None)
+            .max_local_error_reset_streams(None);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let task = tokio::spawn(async move {
             // The daemon closes the connection when the build is over; if it did so too early, the build tells.
@@ -117,6 +123,16 @@ impl Server {
             _connection: AbortOnDropHandle::new(task),
         }
     }
+}
+
+/// The directories, of which lists are being made while the connections are opened.
+fn directories(sources: BTreeMap<String, Arc<dyn SyncSource>>) -> BTreeMap<String, Arc<Directory>> {
+    let directory = |(name, source)| {
+        let directory = Directory::new(source);
+        directory.list_ahead();
+        (name, directory)
+    };
+    sources.into_iter().map(directory).collect()
 }
 
 impl Serving {

@@ -25,6 +25,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_LIMIT: Duration = Duration::from_secs(60);
 /// How long the last frames, which cancel what is under way, may take to be written.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// An error arrives as headers, with the whole Dockerfile in its details; Go's default limit is the same.
+const MAX_HEADER_BYTES: u32 = 16 << 20;
 /// What may arrive without an answer from us, in bytes.
 const WINDOW: u32 = 1 << 20;
 
@@ -42,6 +44,7 @@ impl Channel {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
+            .max_header_list_size(MAX_HEADER_BYTES)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW);
         if ping {

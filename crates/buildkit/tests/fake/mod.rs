@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bollard_buildkit_proto::google::protobuf::Any;
+use bollard_buildkit_proto::google::rpc::Status as WireStatus;
 use bollard_buildkit_proto::moby::buildkit::v1::control_server::{Control, ControlServer};
 use bollard_buildkit_proto::moby::buildkit::v1::{
     BuildHistoryEvent, BuildHistoryRequest, BytesMessage, DiskUsageRequest, DiskUsageResponse, InfoRequest,
@@ -22,6 +24,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
+use prost::Message as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -29,7 +32,7 @@ use tokio_util::io::ReaderStream;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use wharf_buildkit::{BoxedStream, BuildkitClient, Transport};
 
 pub(crate) type Answer = Result<HashMap<String, String>, Status>;
@@ -84,6 +87,20 @@ where
             Ok(Box::new(ours) as BoxedStream)
         }
     }))
+}
+
+/// An error with BuildKit's own details.
+pub(crate) fn failure(message: &str, details: &[(&str, serde_json::Value)]) -> Status {
+    let any = |(kind, json): &(&str, serde_json::Value)| Any {
+        type_url: format!("github.com/moby/buildkit/{kind}"),
+        value: json.to_string().into_bytes(),
+    };
+    let status = WireStatus {
+        code: Code::Unknown.into(),
+        message: message.into(),
+        details: details.iter().map(any).collect(),
+    };
+    Status::with_details(Code::Unknown, message, status.encode_to_vec().into())
 }
 
 async fn serve(stream: tokio::io::DuplexStream, script: Script) {

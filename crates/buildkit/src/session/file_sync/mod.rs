@@ -1,5 +1,6 @@
 //! The service through which the daemon reads directories.
 
+pub(crate) mod directory;
 pub(crate) mod filter;
 pub(crate) mod follow;
 pub(crate) mod glob;
@@ -23,10 +24,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use self::directory::Directory;
 use self::metadata::Wanted;
 use self::progress::Meter;
 use self::send::{Ended, Outgoing, Transfer};
-use self::source::SyncSource;
 use super::Failures;
 
 /// The directory that holds the Dockerfile, by the name the Dockerfile frontend asks for it.
@@ -34,20 +35,20 @@ const DOCKERFILE: &str = "dockerfile";
 
 /// Answers the daemon's requests for directories.
 pub(crate) struct FileSyncService {
-    pub(crate) directories: Arc<BTreeMap<String, Arc<dyn SyncSource>>>,
+    pub(crate) directories: BTreeMap<String, Arc<Directory>>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) failures: Failures,
 }
 
 impl FileSyncService {
     fn transfer(&self, wanted: Wanted) -> Result<Transfer, Status> {
-        let source = self
+        let directory = self
             .directories
             .get(&wanted.name)
             .ok_or_else(|| Status::not_found(format!("no access allowed to directory {:?}", wanted.name)))?;
         let counted = wanted.name != DOCKERFILE && !wanted.is_ignore_file();
         Ok(Transfer {
-            source: Arc::clone(source),
+            directory: Arc::clone(directory),
             meter: counted.then(|| Arc::clone(&self.meter)),
             wanted,
         })

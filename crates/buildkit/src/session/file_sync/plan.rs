@@ -7,17 +7,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bollard_buildkit_proto::fsutil::types::Stat;
 use wharf_core::{Error, ErrorKind, Result};
 
+use super::directory::Listing;
 use super::filter;
 use super::metadata::Wanted;
 use super::mode;
-use super::source::{SyncEntry, SyncKind, SyncSource};
-use super::tree::{Node, Tree};
+use super::source::{SyncEntry, SyncKind};
+use super::tree::Node;
 
 /// The paths of one transfer; a path's place in the list is its number on the wire.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    entries: Arc<[SyncEntry]>,
-    tree: Tree,
+    listing: Arc<Listing>,
     selected: Vec<usize>,
 }
 
@@ -33,16 +33,10 @@ pub(crate) struct PlannedFile {
 }
 
 impl Plan {
-    /// Lists the source and picks what is wanted. Blocks.
-    pub(crate) fn new(source: &dyn SyncSource, wanted: &Wanted) -> Result<Self> {
-        let entries = source.entries()?;
-        let tree = Tree::new(&entries)?;
-        let selected = filter::select(&tree, &entries, wanted)?;
-        Ok(Self {
-            entries,
-            tree,
-            selected,
-        })
+    /// Picks what is wanted. Takes its time with many files.
+    pub(crate) fn new(listing: Arc<Listing>, wanted: &Wanted) -> Result<Self> {
+        let selected = filter::select(&listing.tree, &listing.entries, wanted)?;
+        Ok(Self { listing, selected })
     }
 
     /// How many paths there are.
@@ -52,9 +46,9 @@ impl Plan {
 
     /// What the daemon is told about a path.
     pub(crate) fn stat(&self, number: usize) -> Result<Stat> {
-        let node = &self.tree.nodes()[self.selected[number]];
+        let node = &self.listing.tree.nodes()[self.selected[number]];
         match node.entry {
-            Some(entry) => stat(node, &self.entries[entry]),
+            Some(entry) => stat(node, &self.listing.entries[entry]),
             None => Ok(Stat {
                 path: node.path.clone(),
                 mode: mode::to_go(&SyncKind::Directory, 0o755),
@@ -66,9 +60,9 @@ impl Plan {
     /// The file of this number; none if it is no regular file.
     pub(crate) fn file(&self, number: u32) -> Option<PlannedFile> {
         let place = *self.selected.get(usize::try_from(number).ok()?)?;
-        let node = &self.tree.nodes()[place];
+        let node = &self.listing.tree.nodes()[place];
         let index = node.entry?;
-        let entry = &self.entries[index];
+        let entry = &self.listing.entries[index];
         (entry.kind == SyncKind::File).then(|| PlannedFile {
             index,
             size: entry.size,
@@ -125,7 +119,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::MemorySource;
+    use crate::{MemorySource, SyncSource};
+
+    fn plan(source: &dyn SyncSource, wanted: &Wanted) -> Plan {
+        Plan::new(Arc::new(Listing::new(source).unwrap()), wanted).unwrap()
+    }
 
     struct One(SyncEntry);
 
@@ -142,7 +140,7 @@ mod tests {
     #[test]
     fn only_regular_files_can_be_asked_for() {
         let source = MemorySource::new().with_file("dir/file", "1234");
-        let plan = Plan::new(&source, &Wanted::default()).unwrap();
+        let plan = plan(&source, &Wanted::default());
         assert_eq!(plan.len(), 2);
         assert_eq!(plan.file(0), None, "a directory");
         assert_eq!(plan.file(2), None, "beyond the end");
@@ -173,16 +171,13 @@ mod tests {
             size: 0,
             modified: UNIX_EPOCH,
         });
-        let error = Plan::new(&source, &Wanted::default())
-            .unwrap()
-            .stat(0)
-            .unwrap_err();
+        let error = plan(&source, &Wanted::default()).stat(0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.report().contains("bad-"), "{}", error.report());
         let wanted = Wanted {
             exclude: vec!["bad-\u{fffd}".into()],
             ..Wanted::default()
         };
-        assert_eq!(Plan::new(&source, &wanted).unwrap().len(), 0);
+        assert_eq!(plan(&source, &wanted).len(), 0);
     }
 }

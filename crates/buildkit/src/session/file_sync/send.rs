@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tonic::{Status, Streaming};
 use wharf_core::{Error, ErrorKind};
 
+use super::directory::Directory;
 use super::metadata::Wanted;
 use super::plan::{Plan, PlannedFile};
 use super::progress::Meter;
@@ -46,7 +47,7 @@ impl From<Error> for Ended {
 
 /// What a transfer sends.
 pub(crate) struct Transfer {
-    pub(crate) source: Arc<dyn SyncSource>,
+    pub(crate) directory: Arc<Directory>,
     pub(crate) wanted: Wanted,
     /// None for what is no part of the build context.
     pub(crate) meter: Option<Arc<Meter>>,
@@ -55,13 +56,17 @@ pub(crate) struct Transfer {
 impl Transfer {
     /// Runs until the daemon has all it wants.
     pub(crate) async fn run(self, incoming: Streaming<Packet>, outgoing: &Outgoing) -> Result<(), Ended> {
-        let (source, wanted) = (Arc::clone(&self.source), self.wanted.clone());
-        let plan = tokio::task::spawn_blocking(move || Plan::new(&*source, &wanted));
+        let (listing, wanted) = (self.directory.listing().await?, self.wanted);
+        let plan = tokio::task::spawn_blocking(move || Plan::new(listing, &wanted));
         let plan = Arc::new(
             plan.await
                 .map_err(|error| broken("the file list").with_source(error))??,
         );
-        let readers = Readers::new(self.source, self.meter.clone(), outgoing.clone());
+        let readers = Readers::new(
+            Arc::clone(&self.directory.source),
+            self.meter.clone(),
+            outgoing.clone(),
+        );
         tokio::try_join!(
             send_list(&plan, outgoing),
             answer_requests(incoming, &plan, readers, outgoing)

@@ -43,7 +43,7 @@ pub enum SyncKind {
 /// The methods block; they are called on threads where that is allowed.
 pub trait SyncSource: Send + Sync + 'static {
     /// Everything in the directory, in any order, without the root itself. A directory that holds something
-    /// may be left out: it is then sent with mode 0755.
+    /// may be left out: it is then sent with mode 0755. It is called at the beginning of the build, once.
     ///
     /// # Errors
     /// Whatever stops the directory from being listed; it ends the build.
