@@ -52,3 +52,16 @@ mod podman_registry {
         })
     );
 }
+
+mod engine_registry_command {
+    use super::*;
+
+    wharf_testkit::image_builder_suite!(
+        "needs a Docker engine and a registry",
+        subject(LocalImageBuilderConfig {
+            host: Some(services::engine()),
+            use_subprocess_call: true,
+            ..Default::default()
+        })
+    );
+}

@@ -2,4 +2,7 @@
 //!
 //! What a test needs is in its name: `engine_`, `podman_`, `registry_`.
 
+#![allow(clippy::unwrap_used, reason = "a test may unwrap what it has just set up")]
+
 mod builders;
+mod digests;

@@ -16,9 +16,9 @@ use wharf_registry::RegistryClient;
 
 use crate::config::LocalImageBuilderConfig;
 use crate::credentials::Logins;
-use crate::engine::{Engine, EngineChoice, HostEnvironment};
+use crate::engine::{Engine, EngineChoice, EngineKind, HostEnvironment};
 use crate::plan::BuildPlan;
-use crate::subprocess::{self, Tool};
+use crate::subprocess::{self, Tool, ToolKind};
 use crate::{buildkit, classic, push};
 
 /// The flavor `local`.
@@ -95,7 +95,7 @@ impl LocalImageBuilder {
 
     async fn worker(&self) -> Result<Worker> {
         if self.config.use_subprocess_call {
-            return subprocess::find_tool().map(Worker::Command);
+            return subprocess::find_tool().await.map(Worker::Command);
         }
         let engine = self.engine().await?;
         Ok(match self.wants_buildkit(&engine)? {
@@ -184,7 +184,7 @@ impl LocalImageBuilder {
                 Worker::BuildKit(engine) | Worker::Classic(engine) => {
                     push::push(engine, name, registry.as_ref(), &client, logins, events).await?
                 }
-                Worker::Command(tool) if tool.podman => {
+                Worker::Command(tool) if tool.kind == ToolKind::Podman => {
                     subprocess::podman_push(tool, name, registry.as_ref(), logins, events).await?;
                     push::verified(&client, name, events).await?
                 }
@@ -219,11 +219,23 @@ impl Worker {
                 ..buildkit_capabilities()
             },
             Self::BuildKit(_) => buildkit_capabilities(),
+            // Podman's API takes a network and ignores it.
+            Self::Classic(engine) if engine.info().kind == EngineKind::Podman => Capabilities {
+                options: options_without(&[&NOT_CLASSIC[..], &[BuildOption::Network]].concat()),
+                ..classic_capabilities()
+            },
             Self::Classic(_) => classic_capabilities(),
+            Self::Command(tool) if tool.kind == ToolKind::DockerClassic => Capabilities {
+                passes_unknown_options: true,
+                ..classic_capabilities()
+            },
             Self::Command(_) => command_capabilities(),
         }
     }
 }
+
+/// What no classic builder knows.
+const NOT_CLASSIC: [BuildOption; 3] = [BuildOption::MultiPlatform, BuildOption::Secrets, BuildOption::Ssh];
 
 fn options_without(missing: &[BuildOption]) -> std::collections::BTreeSet<BuildOption> {
     BuildOption::ALL
@@ -262,7 +274,7 @@ fn classic_capabilities() -> Capabilities {
             copy_chown: true,
             ..DockerfileDialect::default()
         },
-        options: options_without(&[BuildOption::MultiPlatform, BuildOption::Secrets, BuildOption::Ssh]),
+        options: options_without(&NOT_CLASSIC),
         ..buildkit_capabilities()
     }
 }

@@ -16,7 +16,7 @@ const UNKNOWN_STAGE: [&[&str]; 3] = [
 ];
 
 /// Turns the messages of a classic build into events.
-pub(super) struct ClassicEvents {
+pub(crate) struct ClassicEvents {
     events: EventSink,
     dockerfile: Vec<String>,
     /// The line of the Dockerfile behind the last step that was found there, from 0.
@@ -66,7 +66,7 @@ fn is_cache_line(line: &str) -> bool {
 }
 
 impl ClassicEvents {
-    pub(super) fn new(events: EventSink, dockerfile: &str) -> Self {
+    pub(crate) fn new(events: EventSink, dockerfile: &str) -> Self {
         let dockerfile = dockerfile.lines().map(str::to_owned).collect();
         Self {
             events,
@@ -79,7 +79,7 @@ impl ClassicEvents {
     }
 
     /// Reads one message.
-    pub(super) fn read(&mut self, message: &Message) {
+    pub(crate) fn read(&mut self, message: &Message) {
         if let Some(text) = &message.stream {
             self.unfinished_line.push_str(text);
             while let Some(end) = self.unfinished_line.find('\n') {
@@ -185,17 +185,17 @@ impl ClassicEvents {
     }
 
     /// The image's id as the text tells it.
-    pub(super) fn image_id(&self) -> Option<String> {
+    pub(crate) fn image_id(&self) -> Option<String> {
         self.last_image.clone()
     }
 
     /// The build ended well.
-    pub(super) fn finished(&mut self) {
+    pub(crate) fn finished(&mut self) {
         self.end(StepState::Done);
     }
 
     /// The build ended badly.
-    pub(super) fn failed(&mut self, message: &str, code: Option<i64>) -> Error {
+    pub(crate) fn failed(&mut self, message: &str, code: Option<i64>) -> Error {
         self.end(StepState::Failed {
             error: message.to_owned(),
         });

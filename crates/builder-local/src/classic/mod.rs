@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use wharf_core::event::{BuildEvent, ContextProgress, EventSink};
 use wharf_core::{ArchiveFormat, BuildContext, Error, ErrorKind, Result};
 
-use self::events::ClassicEvents;
+pub(crate) use self::events::ClassicEvents;
 use crate::credentials::Logins;
 use crate::engine::Engine;
 use crate::engine::http::{post, streamed};

@@ -59,6 +59,14 @@ const FINAL: [&str; 7] = [
 ];
 
 impl Message {
+    /// A message with a line of output.
+    pub(crate) fn of_line(line: &str) -> Self {
+        Self {
+            stream: Some(format!("{line}\n")),
+            ..Self::default()
+        }
+    }
+
     /// The failure this message tells of.
     pub(crate) fn failure(&self) -> Option<&str> {
         let detail = self

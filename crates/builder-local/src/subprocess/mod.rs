@@ -2,15 +2,15 @@
 
 mod arguments;
 mod directory;
+mod output;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use futures_util::StreamExt;
-use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
-use wharf_core::event::{BuildEvent, EventSink, LogLine, Step, StepId, StepState, Stream};
+use wharf_core::event::{EventSink, Stream};
 use wharf_core::registry::ContainerRegistry;
 use wharf_core::{ArchiveFormat, BuildContext, Error, ErrorKind, ImageReference, Result};
 
@@ -18,16 +18,26 @@ use crate::credentials::Logins;
 use crate::engine::EngineChoice;
 use crate::plan::BuildPlan;
 
-/// How many lines of output an error repeats.
-const TAIL_LINES: usize = 20;
+use self::output::Output;
 
 /// The command that builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tool {
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// Whether it is Podman's.
-    pub(crate) podman: bool,
+    /// Which of the commands it is.
+    pub(crate) kind: ToolKind,
+}
+
+/// What a command builds with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToolKind {
+    /// `docker` with buildx: BuildKit.
+    Buildx,
+    /// `docker` without buildx: the classic builder.
+    DockerClassic,
+    /// `podman`.
+    Podman,
 }
 
 /// The command that is there: `docker`, else `podman`.
@@ -35,25 +45,48 @@ pub(crate) struct Tool {
 /// # Errors
 ///
 /// [`ErrorKind::Unavailable`] when there is neither.
-pub(crate) fn find_tool() -> Result<Tool> {
+pub(crate) async fn find_tool() -> Result<Tool> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let find = |name: &str| {
         std::env::split_paths(&path)
             .map(|directory| directory.join(name))
             .find(|file| file.is_file())
     };
-    let docker = find("docker").map(|path| Tool { path, podman: false });
-    docker
-        .or_else(|| find("podman").map(|path| Tool { path, podman: true }))
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unavailable,
-                "there is no command `docker` and no command `podman`",
-            )
-            .with_hint(
-                "Install one of them, or leave `use_subprocess_call` out to build through the engine's API.",
-            )
-        })
+    if let Some(path) = find("docker") {
+        let kind = if has_buildx(&path).await {
+            ToolKind::Buildx
+        } else {
+            ToolKind::DockerClassic
+        };
+        return Ok(Tool { path, kind });
+    }
+    let podman = find("podman").map(|path| Tool {
+        path,
+        kind: ToolKind::Podman,
+    });
+    podman.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unavailable,
+            "there is no command `docker` and no command `podman`",
+        )
+        .with_hint(
+            "Install one of them, or leave `use_subprocess_call` out to build through the engine's API.",
+        )
+    })
+}
+
+async fn has_buildx(docker: &Path) -> bool {
+    let mut command = Command::new(docker);
+    command
+        .args(["buildx", "version"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+        .kill_on_drop(true)
+        .status()
+        .await
+        .is_ok_and(|status| status.success())
 }
 
 /// Builds, and returns the image's id.
@@ -68,10 +101,10 @@ pub(crate) async fn build(
     let scratch = tempfile::tempdir()
         .map_err(|source| Error::io("could not make a directory", &std::env::temp_dir(), source))?;
     let id_file = scratch.path().join("image-id");
-    let context = match tool.podman {
+    let context = match tool.kind {
         // `podman build -` reads a Dockerfile, not an archive.
-        true => Some(directory::write(&plan.context, &scratch.path().join("context")).await?),
-        false => None,
+        ToolKind::Podman => Some(directory::write(&plan.context, &scratch.path().join("context")).await?),
+        ToolKind::Buildx | ToolKind::DockerClassic => None,
     };
     let mut command = command(tool, choice);
     command.arg("build").arg("--iidfile").arg(&id_file);
@@ -84,7 +117,8 @@ pub(crate) async fn build(
         None => command.arg("--file").arg(&plan.dockerfile.name).arg("-"),
     };
     let archive = context.is_none().then(|| plan.context.clone());
-    run(command, "build the image", archive, events).await?;
+    let output = Output::of_build(tool.kind, plan, events);
+    run(command, archive, output).await?;
     Ok(std::fs::read_to_string(&id_file)
         .ok()
         .map(|id| id.trim().to_owned()))
@@ -110,7 +144,7 @@ pub(crate) async fn podman_push(
         command.arg("--tls-verify=false");
     }
     command.arg(image.familiar()).arg(image.to_string());
-    run(command, "push the image", None, events).await
+    run(command, None, Output::of_command("podman push", events)).await
 }
 
 fn command(tool: &Tool, choice: &EngineChoice) -> Command {
@@ -120,31 +154,17 @@ fn command(tool: &Tool, choice: &EngineChoice) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    let podman = tool.kind == ToolKind::Podman;
     if let Some(host) = &choice.host {
-        command
-            .arg(if tool.podman { "--url" } else { "--host" })
-            .arg(host);
-    } else if let (Some(context), false) = (&choice.context, tool.podman) {
+        command.arg(if podman { "--url" } else { "--host" }).arg(host);
+    } else if let (Some(context), false) = (&choice.context, podman) {
         command.arg("--context").arg(context);
     }
     command
 }
 
-async fn run(
-    mut command: Command,
-    what: &str,
-    archive: Option<BuildContext>,
-    events: &EventSink,
-) -> Result<()> {
+async fn run(mut command: Command, archive: Option<BuildContext>, output: Output) -> Result<()> {
     let program = Path::new(command.as_std().get_program()).display().to_string();
-    let mut step = Step {
-        id: StepId::new(what),
-        name: format!("{program}: {what}"),
-        state: StepState::Started,
-        started: Some(Timestamp::now()),
-        completed: None,
-    };
-    events.send(BuildEvent::Step(step.clone()));
     let child = command.spawn().map_err(|source| {
         Error::new(
             ErrorKind::Unavailable,
@@ -152,25 +172,13 @@ async fn run(
         )
         .with_source(source)
     })?;
-    let result = follow(child, archive, &step.id, events).await;
-    step.completed = Some(Timestamp::now());
-    step.state = match &result {
-        Ok(()) => StepState::Done,
-        Err(error) => StepState::Failed {
-            error: error.message().to_owned(),
-        },
-    };
-    events.send(BuildEvent::Step(step));
-    result.map_err(|error| error.with_context("command", program))
+    follow(child, archive, output)
+        .await
+        .map_err(|error| error.with_context("command", program))
 }
 
-async fn follow(
-    mut child: Child,
-    archive: Option<BuildContext>,
-    step: &StepId,
-    events: &EventSink,
-) -> Result<()> {
-    let (Some(input), Some(output), Some(errors)) =
+async fn follow(mut child: Child, archive: Option<BuildContext>, output: Output) -> Result<()> {
+    let (Some(input), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(Error::new(
@@ -178,24 +186,22 @@ async fn follow(
             "the command has no standard streams",
         ));
     };
-    let (sent, (), tail) = tokio::join!(
+    let (sent, (), ()) = tokio::join!(
         send(input, archive),
-        async { drop(lines(output, Stream::Stdout, step, events).await) },
-        lines(errors, Stream::Stderr, step, events),
+        lines(stdout, |line| output.line(Stream::Stdout, line)),
+        lines(stderr, |line| output.line(Stream::Stderr, line)),
     );
     let status = child.wait().await.map_err(|source| {
         Error::new(ErrorKind::Unexpected, "the command could not be waited for").with_source(source)
     })?;
     if status.success() {
+        output.succeeded();
         return sent;
     }
+    let failure = output.failed(status);
     // A context that could not be read makes the command fail as well, and is the real reason.
     sent?;
-    let message = match tail.is_empty() {
-        true => format!("the command ended with {status}"),
-        false => format!("the command ended with {status}:\n{}", tail.join("\n")),
-    };
-    Err(crate::error::from_message(&message, ErrorKind::BuildFailed).with_context("step", step.0.clone()))
+    Err(failure)
 }
 
 async fn send(mut input: ChildStdin, archive: Option<BuildContext>) -> Result<()> {
@@ -210,28 +216,12 @@ async fn send(mut input: ChildStdin, archive: Option<BuildContext>) -> Result<()
     Ok(())
 }
 
-/// Passes output on as events, and returns its last lines.
-async fn lines(
-    output: impl AsyncRead + Unpin,
-    stream: Stream,
-    step: &StepId,
-    events: &EventSink,
-) -> Vec<String> {
-    let mut reader = BufReader::new(output);
-    let mut tail = std::collections::VecDeque::new();
+/// Hands on every line of a stream. Bytes that are not UTF-8 are replaced.
+async fn lines(stream: impl AsyncRead + Unpin, mut take: impl FnMut(&str)) {
+    let mut reader = BufReader::new(stream);
     let mut bytes = Vec::new();
     while let Ok(1..) = reader.read_until(b'\n', &mut bytes).await {
-        let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        take(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']));
         bytes.clear();
-        if tail.len() == TAIL_LINES {
-            tail.pop_front();
-        }
-        tail.push_back(line.clone());
-        events.send(BuildEvent::Log(LogLine {
-            step: Some(step.clone()),
-            stream,
-            line,
-        }));
     }
-    tail.into()
 }
