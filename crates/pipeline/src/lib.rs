@@ -2,6 +2,11 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`settings`] | Docker settings, and the file that says them for a pipeline and its steps |
 //! | [`inputs`] | the questions that planning asks the world outside: Python, files, repositories |
 
 pub mod inputs;
+mod nearest;
+pub mod settings;
+
+pub use settings::{DockerSettings, PipelineFile};

@@ -1,0 +1,156 @@
+//! The JSON Schema of the settings, for editors.
+
+use std::collections::BTreeMap;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Value, json};
+
+use super::deprecated::DEPRECATED;
+use super::{DockerSettings, InstallerArgument};
+use crate::inputs::EnvironmentExport;
+
+/// The JSON Schema of a pipeline's file: its Docker settings, and what else may stand in it.
+///
+/// ```
+/// let schema = wharf_pipeline::settings::schema();
+/// assert!(schema["$defs"]["DockerSettings"]["properties"]["apt_packages"].is_object());
+/// ```
+#[must_use]
+pub fn schema() -> Value {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let settings = generator.subschema_for::<DockerSettings>();
+    let mut definitions: BTreeMap<String, Value> = generator.take_definitions(true).into_iter().collect();
+    if let Some(properties) = definitions
+        .get_mut("DockerSettings")
+        .and_then(|settings| settings.pointer_mut("/properties"))
+        .and_then(Value::as_object_mut)
+    {
+        for (name, instead) in DEPRECATED {
+            let description = format!("Deprecated: {instead}.");
+            properties.insert(
+                name.into(),
+                json!({"deprecated": true, "description": description}),
+            );
+        }
+    }
+    let holder = json!({
+        "type": "object",
+        "properties": {"docker": settings},
+        "additionalProperties": true,
+    });
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A pipeline's file: ZenML's run configuration, as wharf reads it",
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "description": "The pipeline's name. Default: the file's name."},
+            "build": {"type": ["string", "null"], "description": "The id of a build to use."},
+            "settings": holder,
+            "steps": {
+                "type": "object",
+                "additionalProperties": {
+                    "type": ["object", "null"],
+                    "properties": {"settings": holder},
+                    "additionalProperties": true,
+                },
+            },
+        },
+        "additionalProperties": true,
+        "$defs": definitions,
+    })
+}
+
+/// A value that becomes a text.
+pub(super) struct Scalar;
+
+impl JsonSchema for Scalar {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Scalar".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "number", "boolean", "null"]})
+    }
+}
+
+/// The forms of `replicate_local_python_environment`.
+pub(super) struct Replicate;
+
+impl JsonSchema for Replicate {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ReplicateLocalPythonEnvironment".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                {"type": ["boolean", "null"]},
+                {"enum": ["pip_freeze", "poetry_export"]},
+                {"type": "array", "items": {"type": "string"}},
+            ],
+        })
+    }
+}
+
+/// The default of a flag that is on.
+pub(super) fn yes() -> bool {
+    true
+}
+
+pub(super) fn arguments<S: Serializer>(
+    arguments: &[InstallerArgument],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(arguments.len()))?;
+    for argument in arguments {
+        map.serialize_entry(&argument.name, &argument.value)?;
+    }
+    map.end()
+}
+
+pub(super) fn replicate<S: Serializer>(
+    export: &Option<EnvironmentExport>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match export {
+        None => serializer.serialize_none(),
+        Some(EnvironmentExport::PipFreeze) => serializer.serialize_str("pip_freeze"),
+        Some(EnvironmentExport::PoetryExport) => serializer.serialize_str("poetry_export"),
+        Some(EnvironmentExport::Command(words)) => serializer.collect_seq(words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_checked_in_schema_is_the_one_of_the_code() {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/docker-settings.schema.json");
+        let now = format!("{:#}\n", schema());
+        if std::env::var_os("WHARF_UPDATE").is_some() {
+            std::fs::write(&path, &now).unwrap();
+        }
+        let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            checked_in == now,
+            "{} is stale: run the tests of wharf-pipeline with WHARF_UPDATE=1",
+            path.display()
+        );
+    }
+
+    #[test]
+    fn every_attribute_is_described_and_no_other_is_allowed() {
+        let schema = schema();
+        let settings = &schema["$defs"]["DockerSettings"];
+        assert_eq!(settings["additionalProperties"], json!(false));
+        for (name, property) in settings["properties"].as_object().unwrap() {
+            assert!(property["description"].is_string(), "{name}");
+        }
+    }
+}
