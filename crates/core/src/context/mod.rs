@@ -40,7 +40,7 @@ pub use archive::{ArchiveFormat, ArchiveSummary};
 pub use dockerfile::{DEFAULT_DOCKERFILE, DockerfileSource, ResolvedDockerfile};
 pub use entry::{ContextEntry, EntryKind, FileSource};
 pub use explain::{ExplainedPath, Explanation, Presence, RuleReference, SizedPath};
-pub use ignore::IgnoreRules;
+pub use ignore::{IgnoreRules, MatchedRules};
 pub use scan::{ContextScan, ContextTotals, LARGE_CONTEXT};
 
 use crate::{Error, ErrorKind, Result};

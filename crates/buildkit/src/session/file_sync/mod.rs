@@ -7,7 +7,6 @@ pub(crate) mod glob;
 pub(crate) mod memory;
 pub(crate) mod metadata;
 pub(crate) mod mode;
-pub(crate) mod patterns;
 pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod send;

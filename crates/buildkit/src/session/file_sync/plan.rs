@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.report().contains("bad-"), "{}", error.report());
         let wanted = Wanted {
-            exclude: vec!["bad-\u{fffd}".into()],
+            exclude: vec!["bad*".into()],
             ..Wanted::default()
         };
         assert_eq!(plan(&source, &wanted).len(), 0);

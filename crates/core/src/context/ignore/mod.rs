@@ -7,5 +7,5 @@ mod reach;
 mod regexp;
 mod rules;
 
-pub use rules::IgnoreRules;
 pub(crate) use rules::Matched;
+pub use rules::{IgnoreRules, MatchedRules};

@@ -74,6 +74,10 @@ struct Rule {
 /// Which rules matched a directory, by their index. Empty: nothing is known, as at the root.
 pub(crate) type Matched = Vec<bool>;
 
+/// Which rules matched a directory, for [`IgnoreRules::excludes_below`]. The default is for the root.
+#[derive(Debug, Clone, Default)]
+pub struct MatchedRules(Matched);
+
 /// What the rules say about a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -212,6 +216,22 @@ impl IgnoreRules {
             }
         }
         Ok(excluded)
+    }
+
+    /// Whether a path is out, as a step of a walk: `directory` is what this method answered for the directory
+    /// the path lies in. The second answer is for what lies below the path.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] names the pattern that turned out to be invalid.
+    pub fn excludes_below(
+        &self,
+        path: impl AsRef<Path>,
+        directory: &MatchedRules,
+    ) -> Result<(bool, MatchedRules)> {
+        let mut own = MatchedRules::default();
+        let verdict = self.judge(path.as_ref().as_os_str(), &directory.0, &mut own.0)?;
+        Ok((verdict.excluded, own))
     }
 
     /// Judges a path below a directory for which the answers are known, and writes the answers for the path.
