@@ -1,14 +1,16 @@
 //! Builds on a real Docker engine, named by `WHARF_TEST_ENGINE` (`unix:///var/run/docker.sock`).
 //!
-//! The engine runs on this machine: some tests look for a step's process. Steps run BusyBox, which is taken from
-//! this machine too, and so is `ssh-add`.
+//! The engine runs on this machine: some tests look for a step's process.
 
 mod support;
 
 use std::time::Duration;
 
 use support::*;
-use wharf_buildkit::{BuildDefinition, BuildFailure, Exporter, MemorySource, SecretBytes, Session};
+use wharf_buildkit::{
+    BuildDefinition, BuildFailure, CredentialSource, Exporter, MemorySource, RegistryCredentials,
+    SecretBytes, Session,
+};
 use wharf_core::ErrorKind;
 use wharf_core::event::{BuildEvent, StepState, Stream};
 
@@ -20,9 +22,9 @@ async fn a_context_is_copied_into_an_image() {
         MemorySource::new()
             .with("data/one", "1", 0o640, time(1))
             .with("data/deep/two", "22", 0o755, time(2));
-    let dockerfile = "FROM scratch\nCOPY data /data\nLABEL a=b\n";
+    let dockerfile = format!("FROM scratch\nLABEL a=b\nCOPY data /{name}\n");
     let definition = BuildDefinition::new().with_export(Exporter::engine([name.as_str()]));
-    let built = build(definition, session(dockerfile, files)).await;
+    let built = build(definition, session(&dockerfile, files)).await;
     let outcome = built.result.as_ref().unwrap();
     assert_eq!(outcome.transferred.files, 2);
     assert_eq!(outcome.transferred.bytes, 3);
@@ -33,7 +35,7 @@ async fn a_context_is_copied_into_an_image() {
         matches!(event, BuildEvent::Context(context) if context.done && context.bytes == 3 && context.files == 2)
     });
     assert!(done, "{:?}", built.events);
-    let step = built.step("COPY data /data");
+    let step = built.step("COPY data /");
     assert_eq!(step.state, StepState::Done);
     assert!(step.started.is_some() && step.completed >= step.started);
     assert!(built.has_step("[internal] load build definition from Dockerfile"));
@@ -43,8 +45,9 @@ async fn a_context_is_copied_into_an_image() {
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn a_rebuild_sends_only_what_changed() {
-    let dockerfile = format!("FROM scratch\nCOPY . /\n# {}\n", unique("rebuild"));
-    let key = unique("key");
+    let key = unique("rebuild");
+    // The engine knows steps by their content, so that no two runs may be alike.
+    let dockerfile = format!("FROM scratch\nCOPY . /{key}\n");
     let files = |changed: &'static str, seconds| {
         (0..50u64)
             .fold(MemorySource::new(), |files, number| {
@@ -71,7 +74,7 @@ async fn a_rebuild_sends_only_what_changed() {
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn steps_get_secrets_and_nobody_else_does() {
-    let base = busybox().await;
+    let base = busybox();
     let dockerfile = format!(
         "FROM {base}\n\
          RUN --mount=type=secret,id=text test \"$(cat /run/secrets/text)\" = 'p\u{e4}ss word'\n\
@@ -96,7 +99,7 @@ async fn steps_get_secrets_and_nobody_else_does() {
 async fn a_missing_secret_is_named() {
     let dockerfile = format!(
         "FROM {}\nRUN --mount=type=secret,id=absent,required=true cat /run/secrets/absent\n",
-        busybox().await
+        busybox()
     );
     let with_none = session(&dockerfile, MemorySource::new());
     let with_other = with_none.clone().with_secret("other", SecretBytes::new(vec![1]));
@@ -113,31 +116,28 @@ async fn a_missing_secret_is_named() {
 #[ignore = "needs a Docker engine"]
 async fn steps_use_the_ssh_agent_for_keys_only() {
     let agent = Agent::start();
+    // It asks for the keys, and then for all of them to be removed.
+    let script = "import os, socket\n\
+        agent = socket.socket(socket.AF_UNIX)\n\
+        agent.connect(os.environ['SSH_AUTH_SOCK'])\n\
+        for message in (11, 19):\n    agent.sendall(bytes([0, 0, 0, 1, message]))\n    print(agent.recv(99).hex())\n";
     let dockerfile = format!(
-        "FROM {}\nCOPY . /\n\
-         RUN --mount=type=ssh ssh-add -l; ssh-add -D; echo \"$?\"\n",
-        busybox().await
+        "FROM {}\nCOPY ask.py /\nRUN --mount=type=ssh python3 /ask.py\n",
+        python()
     );
-    let session =
-        session(&dockerfile, programs(&["/usr/bin/ssh-add"])).with_ssh_agent("default", agent.socket());
+    let files = MemorySource::new().with_file("ask.py", script);
+    let session = session(&dockerfile, files).with_ssh_agent("default", agent.socket());
     let built = build(BuildDefinition::new().without_cache(), session).await;
     assert!(built.result.is_ok(), "{:?}", built.result);
-    assert_eq!(
-        built.log(),
-        "The agent has no identities.\n1",
-        "{:?}",
-        built.events
-    );
+    // The agent's answer (no keys), and a failure that is ours.
+    assert_eq!(built.log(), "000000050c00000000\n0000000105");
     assert_eq!(agent.asked(), [11]);
 }
 
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn a_missing_ssh_agent_is_told() {
-    let dockerfile = format!(
-        "FROM {}\nRUN --mount=type=ssh,required=true true\n",
-        busybox().await
-    );
+    let dockerfile = format!("FROM {}\nRUN --mount=type=ssh,required=true true\n", busybox());
     let built = build(
         BuildDefinition::new().without_cache(),
         session(&dockerfile, MemorySource::new()),
@@ -153,7 +153,7 @@ async fn a_cache_mount_outlives_its_build() {
     let id = unique("cache");
     let dockerfile = format!(
         "FROM {}\nARG N\nRUN --mount=type=cache,id={id},target=/cache echo run$N >> /cache/log; cat /cache/log\n",
-        busybox().await
+        busybox()
     );
     for (number, expected) in [("1", "run1"), ("2", "run1\nrun2")] {
         let definition = BuildDefinition::new().with_build_arg("N", number);
@@ -168,7 +168,7 @@ async fn a_cache_mount_outlives_its_build() {
 async fn a_failing_step_says_where_it_stands() {
     let dockerfile = format!(
         "# a comment\nFROM {} AS build\nENV A=1\nRUN echo to-stdout && \\\n    echo to-stderr >&2 && exit 42\n",
-        busybox().await
+        busybox()
     );
     let definition = BuildDefinition::new()
         .with_filename("app.Dockerfile")
@@ -200,7 +200,7 @@ async fn a_failing_step_says_where_it_stands() {
 #[ignore = "needs a Docker engine"]
 async fn a_cancelled_build_leaves_no_process() {
     let marker = marker();
-    let dockerfile = format!("FROM {}\nRUN echo begun && sleep {marker}\n", busybox().await);
+    let dockerfile = format!("FROM {}\nRUN echo begun && sleep {marker}\n", busybox());
     let cancel = tokio_util::sync::CancellationToken::new();
     let mut running = Running::start(
         BuildDefinition::new().without_cache(),
@@ -223,7 +223,7 @@ async fn a_cancelled_build_leaves_no_process() {
 #[ignore = "needs a Docker engine"]
 async fn a_dropped_build_leaves_no_process() {
     let marker = marker();
-    let dockerfile = format!("FROM {}\nRUN echo begun && sleep {marker}\n", busybox().await);
+    let dockerfile = format!("FROM {}\nRUN echo begun && sleep {marker}\n", busybox());
     let cancel = tokio_util::sync::CancellationToken::new();
     let mut running = Running::start(
         BuildDefinition::new().without_cache(),
@@ -259,7 +259,7 @@ async fn many_and_large_files_arrive_whole() {
     let dockerfile = format!(
         "FROM {}\nCOPY . /ctx\nRUN sha256sum /ctx/large; find /ctx -type f | wc -l; wc -c < /ctx/empty; \
          cat /ctx/many/*/* | sort -n | sha256sum\n",
-        busybox().await
+        busybox()
     );
     let sorted: String = (0..3000).map(|number| format!("{number}\n")).collect();
     let session = session(&dockerfile, files).with_shared_key(unique("many"));
@@ -287,7 +287,7 @@ async fn modes_and_links_arrive_as_they_are() {
     let dockerfile = format!(
         "FROM {}\nCOPY . /all\nCOPY link/inner /followed\n\
          RUN stat -c '%a %u:%g %n' /all/bin/tool /all/shared /all/real/inner; readlink /all/link; readlink /all/dangling; cat /followed\n",
-        busybox().await
+        busybox()
     );
     let session = Session::new().with_directory("context", source).with_directory(
         "dockerfile",
@@ -337,23 +337,23 @@ async fn the_ignore_file_is_applied() {
         .with_file("node/keep", "4444")
         .with_file("\u{fc}berfl\u{fc}ssig", "55555")
         .with_file("x/generated-2999/z.tmp", "666666");
-    let dockerfile = format!(
-        "FROM {}\nCOPY . /c\nRUN cd /c && find . | sort\n",
-        busybox().await
-    );
+    let dockerfile = format!("FROM {}\nCOPY . /c\nRUN cd /c && find . | sort\n", busybox());
     let built = build(
         BuildDefinition::new().without_cache(),
         session(&dockerfile, files),
     )
     .await;
     assert!(built.result.is_ok(), "{:?}", built.result);
-    assert_eq!(built.log(), ".\n./.dockerignore\n./b.txt\n./node\n./node/keep");
+    assert_eq!(
+        built.log(),
+        ".\n./.dockerignore\n./b.txt\n./node\n./node/keep\n./x\n./x/generated-2999"
+    );
 }
 
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn wrong_input_is_told_apart() {
-    let base = busybox().await;
+    let base = busybox();
     let run = async |dockerfile: &str, definition: BuildDefinition| {
         let built = build(definition, session(dockerfile, MemorySource::new())).await;
         built.result.expect_err(dockerfile)
@@ -425,7 +425,7 @@ async fn what_fails_on_our_side_is_told_in_our_words() {
 async fn options_reach_the_steps() {
     let dockerfile = format!(
         "FROM {}\nARG A\nRUN echo \"$A\"; df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2; grep named /etc/hosts\n",
-        busybox().await
+        busybox()
     );
     let definition = BuildDefinition::new()
         .without_cache()
@@ -462,4 +462,38 @@ async fn the_daemon_tells_about_itself() {
         records.iter().any(|record| record.kind == "source.local"),
         "{records:?}"
     );
+}
+
+/// The same login for every registry, if there is one.
+struct Login(Option<(String, String)>);
+
+#[async_trait::async_trait]
+impl CredentialSource for Login {
+    async fn credentials(&self, _: &str) -> wharf_core::Result<Option<RegistryCredentials>> {
+        Ok(self.0.clone().map(|(username, password)| RegistryCredentials {
+            username,
+            secret: password.into(),
+        }))
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker engine and a registry with a password"]
+async fn registry_credentials_open_private_parents() {
+    let (user, password, host) = registry();
+    let parent = format!("{host}/{}", unique("private"));
+    Engine::new().push(&busybox(), &parent, &user, &password).await;
+    let dockerfile = format!("FROM {parent}:1\nRUN true\n");
+    let run = async |login: Option<&str>| {
+        let login = Login(login.map(|password| (user.clone(), password.to_owned())));
+        let session = session(&dockerfile, MemorySource::new()).with_credentials(login);
+        build(BuildDefinition::new(), session).await.result
+    };
+    for wrong in [None, Some("wrong")] {
+        let error = run(wrong).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{}", error.report());
+        assert!(error.hint().is_some());
+        assert!(!error.report().contains(&password));
+    }
+    run(Some(&password)).await.unwrap();
 }

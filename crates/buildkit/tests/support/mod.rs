@@ -8,24 +8,26 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use sha2::Digest as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wharf_buildkit::{
-    BoxedStream, BuildDefinition, BuildkitClient, Exporter, MemorySource, Session, SolveOutcome, SyncEntry,
-    SyncKind, SyncSource, Transport,
+    BoxedStream, BuildDefinition, BuildkitClient, MemorySource, Session, SolveOutcome, SyncEntry, SyncKind,
+    SyncSource, Transport,
 };
 use wharf_core::event::{BuildEvent, EventSink, EventStream, Step, Stream};
 use wharf_core::{Error, ErrorKind, Result};
 
-/// The image of BusyBox that the tests' steps run in; all tests share it, and it stays.
-pub(crate) const BUSYBOX: &str = "wharf-test-busybox:1";
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; `cargo xtask services up` prints it"))
+}
 
 fn socket() -> PathBuf {
-    let address = std::env::var("WHARF_TEST_ENGINE").expect("WHARF_TEST_ENGINE names the engine");
+    let address = variable("WHARF_TEST_ENGINE");
     let path = address
         .strip_prefix("unix://")
         .expect("the engine listens on a Unix socket");
@@ -75,40 +77,22 @@ pub(crate) fn session(dockerfile: &str, context: impl SyncSource) -> Session {
         .with_directory("dockerfile", dockerfile)
 }
 
-/// The name of an image in which steps can run a shell.
-pub(crate) async fn busybox() -> &'static str {
-    static MADE: OnceCell<()> = OnceCell::const_new();
-    let make = async || {
-        let binary = std::fs::read("/bin/busybox").expect("busybox-static is installed");
-        let files = MemorySource::new().with("busybox", binary, 0o755, time(0));
-        let dockerfile =
-            "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"/bin\"]\n";
-        let definition = BuildDefinition::new().with_export(Exporter::engine([BUSYBOX]));
-        build(definition, session(dockerfile, files))
-            .await
-            .result
-            .expect("an image of BusyBox");
-    };
-    MADE.get_or_init(make).await;
-    BUSYBOX
+/// An image in which steps can run BusyBox.
+pub(crate) fn busybox() -> String {
+    variable("WHARF_TEST_BUSYBOX_IMAGE")
 }
 
-/// Programs of this machine with the libraries they need, at their own places.
-pub(crate) fn programs(paths: &[&str]) -> MemorySource {
-    let mut files = MemorySource::new();
-    for path in paths {
-        let output = std::process::Command::new("ldd")
-            .arg(path)
-            .output()
-            .expect("ldd runs");
-        let output = String::from_utf8(output.stdout).unwrap();
-        let libraries = output.split_whitespace().filter(|word| word.starts_with('/'));
-        for path in libraries.chain([*path]) {
-            let content = std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-            files = files.with(path.trim_start_matches('/'), content, 0o755, time(0));
-        }
-    }
-    files
+/// An image in which steps can run Python.
+pub(crate) fn python() -> String {
+    variable("WHARF_TEST_PARENT_IMAGE")
+}
+
+/// User, password and host of a registry.
+pub(crate) fn registry() -> (String, String, String) {
+    let login = variable("WHARF_TEST_REGISTRY_AUTH");
+    let (user, rest) = login.split_once(':').unwrap();
+    let (password, host) = rest.rsplit_once('@').unwrap();
+    (user.into(), password.into(), host.into())
 }
 
 /// A build that has ended.
@@ -235,16 +219,31 @@ impl Engine {
     }
 
     pub(crate) async fn get(&self, path: &str) -> String {
-        self.call("GET", path).await
+        self.call("GET", path, "").await
     }
 
     pub(crate) async fn remove(&self, image: &str) {
-        self.call("DELETE", &format!("/images/{image}")).await;
+        self.call("DELETE", &format!("/images/{image}"), "").await;
     }
 
-    async fn call(&self, method: &str, path: &str) -> String {
+    /// Pushes a local image to a registry under another name, and keeps nothing of that name.
+    pub(crate) async fn push(&self, image: &str, repository: &str, user: &str, password: &str) {
+        let login = format!(r#"{{"username":"{user}","password":"{password}"}}"#);
+        let header = format!("X-Registry-Auth: {}\r\n", URL_SAFE.encode(login));
+        let tag = format!("/images/{image}/tag?repo={repository}&tag=1");
+        self.call("POST", &tag, "").await;
+        let pushed = self
+            .call("POST", &format!("/images/{repository}/push?tag=1"), &header)
+            .await;
+        assert!(pushed.contains("sha256:"), "{pushed}");
+        self.remove(&format!("{repository}:1")).await;
+    }
+
+    async fn call(&self, method: &str, path: &str, headers: &str) -> String {
         let mut stream = UnixStream::connect(socket()).await.unwrap();
-        let request = format!("{method} {path} HTTP/1.0\r\nHost: docker\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.0\r\nHost: docker\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
