@@ -8,6 +8,15 @@ use crate::display::text::sanitize;
 /// How many lines are shown before and after the place.
 const AROUND: usize = 2;
 
+/// A Dockerfile as it was built from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// How the user names it.
+    pub name: String,
+    /// Its text.
+    pub content: String,
+}
+
 /// An instruction: what it says without line continuations and comments, and its lines, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Instruction {

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 
 use serde_json::json;
 use wharf_core::{Error, ErrorKind};
@@ -11,7 +10,8 @@ use crate::display::model::StepView;
 use crate::display::palette::{Palette, paint};
 use crate::display::text::sanitize_lines;
 use crate::display::{Model, ProgressMode};
-use crate::{dockerfile, exit_code};
+use crate::dockerfile::{self, Dockerfile};
+use crate::exit_code;
 
 /// A failed command: the error and, where there was one, the build around it.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub struct Failure {
     pub code: u8,
     /// What the build's events added up to.
     pub model: Option<Box<Model>>,
-    /// The Dockerfile of the build, where the error does not name it.
-    pub dockerfile: Option<PathBuf>,
+    /// What was built from.
+    pub dockerfile: Option<Dockerfile>,
 }
 
 impl From<Error> for Failure {
@@ -52,10 +52,10 @@ impl Failure {
         let mut report = sanitize_lines(&self.error.report());
         if self.error.kind() == ErrorKind::BuildFailed {
             out.push_str(&self.last_output(palette));
-            if let Some(place) = self.place(palette) {
-                out.push_str(&place);
-                report = without_place(&report);
-            }
+        }
+        if let Some(place) = self.place(palette) {
+            out.push_str(&place);
+            report = without_place(&report);
         }
         let _ = writeln!(out, "{} {report}", paint(palette.bad, "error:"));
         out
@@ -101,19 +101,17 @@ impl Failure {
     }
 
     fn place(&self, palette: &Palette) -> Option<String> {
-        let named = self.context("dockerfile").map(PathBuf::from);
-        // A builder may know the file by the name that it has inside the context only.
-        let candidates = [named.clone(), self.dockerfile.clone()];
-        let path = candidates.into_iter().flatten().find(|path| path.is_file())?;
-        let content = std::fs::read(&path).ok()?;
-        let content = String::from_utf8_lossy(&content);
-        let lines = self
-            .lines()
-            .or_else(|| dockerfile::find(&content, &self.step()?.name))?;
-        let excerpt = dockerfile::excerpt(&content, &lines)?;
-        let shown = named.unwrap_or(path);
-        let heading = sanitize_lines(&format!("{}:{}", shown.display(), lines.start()));
+        let dockerfile = self.dockerfile.as_ref()?;
+        let lines = self.lines().or_else(|| self.lines_of_step(&dockerfile.content))?;
+        let excerpt = dockerfile::excerpt(&dockerfile.content, &lines)?;
+        let heading = sanitize_lines(&format!("{}:{}", dockerfile.name, lines.start()));
         Some(format!("{}\n{excerpt}", paint(palette.dim, &heading)))
+    }
+
+    /// Where the builder tells no place, the step's name is looked for.
+    fn lines_of_step(&self, content: &str) -> Option<RangeInclusive<usize>> {
+        let failed = self.error.kind() == ErrorKind::BuildFailed;
+        dockerfile::find(content, &self.step().filter(|_| failed)?.name)
     }
 
     fn lines(&self) -> Option<RangeInclusive<usize>> {
@@ -139,10 +137,7 @@ mod tests {
     use super::*;
     use crate::display::fixture::{log, step};
 
-    fn failed_build() -> (Failure, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("Dockerfile");
-        std::fs::write(&path, "FROM python\nCOPY . .\nRUN python train.py\n").unwrap();
+    fn failed_build() -> Failure {
         let mut model = Model::default();
         model.apply(&step(0, "s", "[3/3] RUN python train.py", StepState::Started));
         model.apply(&log(250, Some("s"), "Traceback \x1b[31m(most recent call last)"));
@@ -151,48 +146,63 @@ mod tests {
         };
         model.apply(&step(300, "s", "[3/3] RUN python train.py", error));
         let error = Error::new(ErrorKind::BuildFailed, "the step ended with exit code 1");
-        let failure = Failure {
-            model: Some(Box::new(model)),
-            dockerfile: Some(path),
-            ..error.into()
+        let dockerfile = Dockerfile {
+            name: "sub/Dockerfile".into(),
+            content: "FROM python\nCOPY . .\nRUN python train.py\n".into(),
         };
-        (failure, folder)
+        Failure {
+            model: Some(Box::new(model)),
+            dockerfile: Some(dockerfile),
+            ..error.into()
+        }
     }
 
     #[test]
     fn a_failed_step_is_shown_with_its_output_and_place() {
-        let (failure, folder) = failed_build();
+        let failure = failed_build();
         let text = failure.render(ProgressMode::Plain, &Palette::default());
         let expected = "
 failed: [3/3] RUN python train.py
   │ 0.250 Traceback (most recent call last)
-DIR/Dockerfile:3
+sub/Dockerfile:3
     1 | FROM python
     2 | COPY . .
 >>> 3 | RUN python train.py
 error: the step ended with exit code 1
 ";
-        let folder = folder.path().display().to_string();
-        assert_eq!(text.replace(&folder, "DIR"), expected);
+        assert_eq!(text, expected);
     }
 
     #[test]
     fn the_builder_s_own_place_wins() {
-        let (mut failure, _folder) = failed_build();
+        let mut failure = failed_build();
         failure.error = Error::new(ErrorKind::BuildFailed, "no")
             .with_context("dockerfile", "Dockerfile")
             .with_context("dockerfile_line", "1")
             .with_context("dockerfile_end_line", "2");
         let text = failure.render(ProgressMode::Plain, &Palette::default());
         assert!(
-            text.contains("\nDockerfile:1\n>>> 1 | FROM python\n>>> 2 | COPY . .\n    3 |"),
+            text.contains("\nsub/Dockerfile:1\n>>> 1 | FROM python\n>>> 2 | COPY . .\n    3 |"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_place_is_shown_for_what_is_wrong_in_the_dockerfile_itself() {
+        let mut failure = failed_build();
+        failure.model = None;
+        failure.error =
+            Error::new(ErrorKind::InvalidInput, "unknown instruction").with_context("dockerfile_line", "2");
+        let text = failure.render(ProgressMode::Plain, &Palette::default());
+        assert!(
+            text.starts_with("sub/Dockerfile:2\n    1 | FROM python\n>>> 2 |"),
             "{text}"
         );
     }
 
     #[test]
     fn another_failure_shows_no_step() {
-        let (mut failure, _folder) = failed_build();
+        let mut failure = failed_build();
         failure.error = Error::new(ErrorKind::PushFailed, "refused\x1b[2J").with_hint("Try again.");
         let text = failure.render(ProgressMode::Plain, &Palette::default());
         assert_eq!(text, "error: refused\n  help: Try again.\n");
@@ -200,7 +210,7 @@ error: the step ended with exit code 1
 
     #[test]
     fn with_json_progress_the_failure_is_json_too() {
-        let (failure, _folder) = failed_build();
+        let failure = failed_build();
         let text = failure.render(ProgressMode::Json, &Palette::default());
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["event"], "error");

@@ -4,16 +4,18 @@ pub mod resolve;
 pub mod target;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use wharf_core::builder::{BuildOutcome, BuildRequest};
+use wharf_core::context::DEFAULT_DOCKERFILE;
 use wharf_core::event::{EventSink, Warning};
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::{BuildContext, Error, ErrorKind, Result};
 
 use crate::args::{BuildArgs, GlobalArgs};
 use crate::atomic_file::AtomicFile;
 use crate::display::{self, ProgressMode};
+use crate::dockerfile::Dockerfile;
 use crate::failure::Failure;
 use crate::output::{self, Shown};
 use crate::signals::{self, Signals};
@@ -24,7 +26,7 @@ use target::Target;
 struct Job {
     request: BuildRequest,
     target: Target,
-    dockerfile: Option<PathBuf>,
+    dockerfile: Dockerfile,
     metadata: Option<AtomicFile>,
 }
 
@@ -53,7 +55,7 @@ fn prepare(global: &GlobalArgs, args: &BuildArgs) -> Result<Job> {
     let target = target::target(&args.target, global.host.as_deref(), &image, &wiring::flavors())?;
     let context = super::context::open(&args.context, &args.files);
     // Builders find these out, too, but perhaps only after they have asked an engine.
-    let dockerfile = context.dockerfile()?;
+    let dockerfile = dockerfile(args, &context)?;
     context.ignore_rules()?;
     let metadata = args
         .target
@@ -72,8 +74,17 @@ fn prepare(global: &GlobalArgs, args: &BuildArgs) -> Result<Job> {
     Ok(Job {
         request,
         target,
-        dockerfile: dockerfile.path,
+        dockerfile,
         metadata,
+    })
+}
+
+fn dockerfile(args: &BuildArgs, context: &BuildContext) -> Result<Dockerfile> {
+    let default = || args.context.join(DEFAULT_DOCKERFILE);
+    let path = args.files.dockerfile.clone().unwrap_or_else(default);
+    Ok(Dockerfile {
+        name: path.strip_prefix(".").unwrap_or(&path).display().to_string(),
+        content: String::from_utf8_lossy(&context.dockerfile()?.content).into_owned(),
     })
 }
 
@@ -92,7 +103,7 @@ async fn build(job: Job, progress: ProgressMode) -> Result<BuildOutcome, Failure
         code: signals.code().unwrap_or(exit_code::of(error.kind())),
         error,
         model: Some(Box::new(model)),
-        dockerfile: job.dockerfile,
+        dockerfile: Some(job.dockerfile),
     })
 }
 
