@@ -31,7 +31,7 @@ pub struct BuildArgs {
 /// Which files make the context.
 #[derive(Debug, Clone, Default, Args)]
 pub struct FileArgs {
-    /// The Dockerfile, relative to the working directory [default: CONTEXT/Dockerfile]
+    /// The Dockerfile, relative to the working directory, else to CONTEXT [default: CONTEXT/Dockerfile]
     #[arg(short = 'f', long = "file", value_name = "DOCKERFILE", value_hint = ValueHint::FilePath)]
     pub dockerfile: Option<PathBuf>,
     /// The ignore file [default: DOCKERFILE.dockerignore, else CONTEXT/.dockerignore]

@@ -12,3 +12,4 @@ mod build;
 mod context;
 mod general;
 mod support;
+mod terminal;
