@@ -130,20 +130,11 @@ fn on_engine(sandbox: &Sandbox, more: &[&str]) -> Run {
     sandbox.run(&[&["build", "--host", &host], more].concat())
 }
 
-/// A name that no other test has.
-fn unique(name: &str) -> String {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    format!("{name}-{}-{}", std::process::id(), now.as_nanos())
-}
-
 #[test]
 #[ignore = "needs a Docker engine"]
 fn engine_a_build_prints_the_local_reference() {
-    let name = unique("wharf-cli");
-    let name = format!("{name}:1");
-    let run = on_engine(&project(), &["-t", &name]);
+    let name = "wharf-cli-local:1";
+    let run = on_engine(&project(), &["-t", name]);
     assert_eq!(run.ok(), format!("{name}\n"));
 }
 
@@ -157,7 +148,7 @@ fn engine_an_unknown_stage_is_named() {
 #[ignore = "needs a Docker engine and a registry"]
 fn registry_a_pushed_image_is_one_digest_on_standard_output() {
     let registry = std::env::var("WHARF_TEST_REGISTRY").unwrap();
-    let name = format!("{registry}/{}", unique("cli"));
+    let name = format!("{registry}/wharf-cli/pushed");
     let line = on_engine(&project(), &["-t", &format!("{name}:1"), "--push"]).ok();
     assert!(line.starts_with(&format!("{name}@sha256:")), "{line}");
     assert_eq!(line.lines().count(), 1);
@@ -175,7 +166,7 @@ fn registry_a_login_is_found_and_a_wrong_password_is_told() {
     let address = std::env::var("WHARF_TEST_REGISTRY_AUTH").unwrap();
     let (login, registry) = address.rsplit_once('@').unwrap();
     let (user, password) = login.split_once(':').unwrap();
-    let name = format!("{registry}/{}:1", unique("cli"));
+    let name = format!("{registry}/wharf-cli/login:1");
     let sandbox = project();
     log_in(&sandbox, registry, user, password);
     assert!(
@@ -194,9 +185,9 @@ fn registry_a_login_is_found_and_a_wrong_password_is_told() {
 fn podman_builds_with_its_classic_builder_and_refuses_secrets() {
     let host = std::env::var("WHARF_TEST_PODMAN").unwrap();
     let sandbox = project();
-    let name = format!("localhost/{}:1", unique("cli"));
+    let name = "localhost/wharf-cli:1";
     let build =
-        |more: &[&'static str]| sandbox.run(&[&["build", "--host", &host, "-t", &name], more].concat());
+        |more: &[&'static str]| sandbox.run(&[&["build", "--host", &host, "-t", name], more].concat());
     assert_eq!(build(&[]).ok(), format!("{name}\n"));
     build(&["--secret", "id=a,src=a"]).failed(5, &["secrets", "help: "]);
 }
@@ -206,7 +197,7 @@ fn podman_builds_with_its_classic_builder_and_refuses_secrets() {
 fn registry_a_push_without_a_login_says_how_to_log_in() {
     let address = std::env::var("WHARF_TEST_REGISTRY_AUTH").unwrap();
     let (_, registry) = address.rsplit_once('@').unwrap();
-    let name = format!("{registry}/{}:1", unique("cli"));
+    let name = format!("{registry}/wharf-cli/no-login:1");
     on_engine(&project(), &["-t", &name, "--push"]).failed(7, &["help: "]);
 }
 
@@ -226,7 +217,16 @@ fn engine_a_signal_cancels_the_build_and_is_the_exit_code() {
         let sandbox = endless();
         let host = engine();
         let mut child = sandbox
-            .command(&["build", "--host", &host, "-t", &unique("cancel"), "--no-cache"])
+            .command(&[
+                "build",
+                "--host",
+                &host,
+                "-t",
+                "wharf-cli-cancelled",
+                "--no-cache",
+                "--network",
+                "none",
+            ])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -258,7 +258,7 @@ fn engine_a_failing_step_is_shown_with_output_and_place() {
     let dockerfile = format!("FROM {parent}\n\nRUN echo some output && \\\n    exit 3\nRUN true\n");
     let run = on_engine(
         &Sandbox::with(&[("Dockerfile", &dockerfile)]),
-        &["-t", &unique("failing"), "--no-cache"],
+        &["-t", "wharf-cli-failing", "--no-cache", "--network", "none"],
     );
     for text in [
         "failed: ",
