@@ -62,10 +62,12 @@ impl BuildContext {
         }
     }
 
-    /// The Dockerfile that travels in an archive: none if there is none and none was asked for.
+    /// The Dockerfile that travels in an archive: none if none was asked for and there is nothing of the default
+    /// name that could be one.
     pub(super) fn dockerfile_if_any(&self) -> Result<Option<ResolvedDockerfile>> {
+        let unfit = |error: &Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput);
         match self.dockerfile() {
-            Err(error) if self.dockerfile.is_none() && error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if self.dockerfile.is_none() && unfit(&error) => Ok(None),
             found => found.map(Some),
         }
     }

@@ -70,16 +70,26 @@ impl BuildContext {
 }
 
 fn read(path: &Path) -> Result<Option<IgnoreRules>> {
-    match std::fs::read(path) {
-        Ok(text) => IgnoreRules::parse(text, path).map(Some),
+    let failed = |source| Error::io("the ignore file cannot be read", path, source);
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
         Err(source) => match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
-            io::ErrorKind::IsADirectory => {
-                let message = format!("the ignore file {} is a directory", path.display());
-                Err(Error::new(ErrorKind::InvalidInput, message)
-                    .with_hint("Remove it, or name another ignore file."))
-            }
-            _ => Err(Error::io("the ignore file cannot be read", path, source)),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return Ok(None),
+            _ => return Err(failed(source)),
         },
+    };
+    // A pipe gives its text only once, and none for as long as nobody writes into it.
+    if !metadata.is_file() {
+        let what = if metadata.is_dir() {
+            "a directory"
+        } else {
+            "no regular file"
+        };
+        let message = format!("the ignore file {} is {what}", path.display());
+        return Err(
+            Error::new(ErrorKind::InvalidInput, message).with_hint("Remove it, or name another ignore file.")
+        );
     }
+    let text = std::fs::read(path).map_err(failed)?;
+    IgnoreRules::parse(text, path).map(Some)
 }

@@ -166,7 +166,7 @@ impl BuildContext {
     /// # Errors
     ///
     /// * [`ErrorKind::InvalidInput`] for an invalid pattern, with file and line, and for an ignore file that
-    ///   is a directory.
+    ///   is a directory or another thing that is no regular file.
     /// * [`ErrorKind::NotFound`] if the file of [`with_ignore_file`](Self::with_ignore_file) does not exist.
     /// * [`ErrorKind::Io`] if it cannot be read.
     pub fn ignore_rules(&self) -> Result<IgnoreRules> {
@@ -185,7 +185,7 @@ impl BuildContext {
 
     /// What an archive of the context holds: [`files`](Self::files), the Dockerfile, and the ignore file.
     ///
-    /// The Dockerfile travels even if the rules leave it out; a missing one is only an error if it was asked
+    /// The Dockerfile travels even if the rules leave it out; that there is none is only an error if it was asked
     /// for with [`with_dockerfile`](Self::with_dockerfile).
     ///
     /// Engines apply the ignore file that they find in an archive once more, and so it holds the rules in

@@ -299,3 +299,51 @@ print(len(z.namelist()))
         ("66000\n".into(), String::new())
     );
 }
+
+#[test]
+#[ignore = "packs 13 GiB of zeroes; run it by hand after a change to a format"]
+fn huge_files_survive_in_every_format() {
+    let (root, place) = (tree(&["after", "huge"]), tree(&[]));
+    let huge = File::options()
+        .write(true)
+        .open(root.path().join("huge"))
+        .unwrap();
+    huge.set_len((4 << 30) + 3).unwrap();
+    huge.write_all_at(b"end", 4 << 30).unwrap();
+    let context = BuildContext::new(root.path());
+    let write = |format, name: &str| {
+        let path = place.path().join(name);
+        context
+            .write_archive(format, &mut File::create(&path).unwrap(), &mut |_| {})
+            .unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let zip = write(ArchiveFormat::Zip, "x.zip");
+    let script = r"
+import sys, zipfile
+z = zipfile.ZipFile(sys.argv[1])
+assert z.testzip() is None and z.read('after') == b'after'
+print(z.getinfo('huge').file_size)
+";
+    let size = format!("{}\n", (4_u64 << 30) + 3);
+    assert_eq!(
+        read_by("python3", &["-c", script, &zip], &[]),
+        (size, String::new())
+    );
+    assert_eq!(read_by("unzip", &["-tqq", &zip], &[]).1, "");
+
+    huge.set_len((8 << 30) + 3).unwrap();
+    let tar = write(ArchiveFormat::Tar, "x.tar");
+    let directory = root.path().to_str().unwrap();
+    let compared = read_by(
+        "tar",
+        &["--compare", "--file", &tar, "--directory", directory],
+        &[],
+    );
+    let complaints: Vec<&str> = compared
+        .0
+        .lines()
+        .filter(|line| !line.contains("time differs"))
+        .collect();
+    assert!(complaints.is_empty() && compared.1.is_empty(), "{compared:?}");
+}

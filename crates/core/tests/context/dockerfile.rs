@@ -81,6 +81,18 @@ fn a_directory_or_a_pipe_is_no_dockerfile() {
 }
 
 #[test]
+fn an_archive_does_not_mind_a_directory_of_the_default_name() {
+    let root = tree(&["Dockerfile/a"]);
+    let context = BuildContext::new(root.path());
+    assert_eq!(
+        names(&context.archive_entries().unwrap()),
+        ["Dockerfile/", "Dockerfile/a"]
+    );
+    assert_eq!(context.dockerfile().unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(at(root.path(), "Dockerfile").archive_entries().is_err());
+}
+
+#[test]
 fn one_outside_of_the_context_is_an_error_with_a_cure() {
     let outside = tree(&["Dockerfile", "context/a"]);
     let root = outside.path().join("context");

@@ -251,11 +251,19 @@ fn one_ignore_file_applies_the_most_specific_one() {
 }
 
 #[test]
-fn an_ignore_file_that_is_a_directory_is_an_error() {
+fn an_ignore_file_that_is_no_file_is_an_error() {
     let root = tree(&["a", ".dockerignore/"]);
     let error = BuildContext::new(root.path()).files().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.message().contains(".dockerignore is a directory"));
+
+    let pipe = root.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let error = BuildContext::new(root.path())
+        .with_ignore_file(pipe)
+        .files()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
