@@ -1,7 +1,7 @@
 //! Other programs: always with an argument list, never through a shell, never with somebody else's stdin.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -56,25 +56,27 @@ pub(crate) fn workspace_root() -> PathBuf {
     package.parent().unwrap_or(package).to_owned()
 }
 
-/// Says what it runs, runs it with its output shown, and fails if it fails.
+/// Says what it runs, runs it with its output shown on stderr, and fails if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     eprintln!("$ {}", shown(command));
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{}`", shown(command)))?;
-    if !status.success() {
-        bail!("`{}` failed: {status}", shown(command));
-    }
-    Ok(())
+    // stdout is for the results of the task itself.
+    let child = command.stdout(io::stderr()).spawn();
+    let child = child.with_context(|| format!("cannot start `{}`", shown(command)))?;
+    check(command, &output_of(child)?)
 }
 
-/// Says what it runs and runs it; shows its output only if it fails.
-pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
-    let child = spawn_quietly(command)?;
+/// Waits for a program that a signal to this task is to end, too.
+fn output_of(child: Child) -> io::Result<Output> {
     RUNNING.store(child.id().cast_signed(), Ordering::Relaxed);
     let output = child.wait_with_output();
     RUNNING.store(0, Ordering::Relaxed);
-    show_failure(command, &output?)
+    output
+}
+
+/// Says what it runs and runs it; its output is shown only if it fails, in the error.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
+    let child = spawn_quietly(command)?;
+    check(command, &output_of(child)?)
 }
 
 /// Like [`run_quietly`], for a program that must not be stopped in the middle, such as a package manager. Ctrl-C does
@@ -82,7 +84,7 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
 pub(crate) fn run_undisturbed(command: &mut Command) -> Result<()> {
     let _undisturbed = lock(&UNDISTURBED);
     let output = spawn_quietly(command.process_group(0))?.wait_with_output()?;
-    show_failure(command, &output)
+    check(command, &output)
 }
 
 /// Returns when no program runs that must not be stopped in the middle.
@@ -101,13 +103,18 @@ fn spawn_quietly(command: &mut Command) -> Result<Child> {
     child.with_context(|| format!("cannot start `{}`", shown(command)))
 }
 
-fn show_failure(command: &Command, output: &Output) -> Result<()> {
+fn check(command: &Command, output: &Output) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    io::stderr().write_all(&output.stdout)?;
-    io::stderr().write_all(&output.stderr)?;
-    bail!("`{}` failed: {}", shown(command), output.status)
+    let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).trim().to_owned());
+    let error = format!(
+        "`{}` failed: {}\n{}",
+        shown(command),
+        output.status,
+        said.join("\n").trim()
+    );
+    bail!("{}", error.trim_end())
 }
 
 /// The id of the program that [`run`] or [`run_quietly`] waits for.
@@ -160,6 +167,16 @@ mod tests {
             .to_string();
         assert!(error.starts_with("`ls /nowhere/at/all` failed"), "{error}");
         assert!(error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn what_a_quiet_program_said_is_told_if_it_fails() {
+        let error = run_quietly(&mut command("ls", ["/nowhere/at/all"]))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("No such file"), "{error}");
+        let error = run(&mut command("false", [""; 0])).unwrap_err().to_string();
+        assert_eq!(error, "`false` failed: exit status: 1");
     }
 
     #[test]

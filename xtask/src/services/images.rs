@@ -114,31 +114,19 @@ fn python_files(machine: &mut Machine, folder: &Path) -> Result<()> {
     ];
     let mut command = privileged(debootstrap, options);
     run_quietly(command.arg(folder).arg("http://deb.debian.org/debian"))?;
-    for unneeded in [
+    let inside = |names: &[&str]| names.iter().map(|name| folder.join(name)).collect::<Vec<_>>();
+    let unneeded = [
         "var/cache/apt",
         "var/lib/apt/lists",
         "usr/share/doc",
         "usr/share/man",
         "usr/share/locale",
-    ] {
-        run_quietly(&mut privileged("rm", [Path::new("-rf"), &folder.join(unneeded)]))?;
-    }
-    run_quietly(&mut privileged(
-        "mkdir",
-        [Path::new("-p"), &folder.join("var/lib/apt/lists/partial")],
-    ))?;
-    run_quietly(&mut privileged(
-        "mkdir",
-        [Path::new("-p"), &folder.join("var/cache/apt/archives/partial")],
-    ))?;
-    run_quietly(&mut privileged(
-        "ln",
-        [
-            Path::new("-s"),
-            Path::new("python3"),
-            &folder.join("usr/bin/python"),
-        ],
-    ))?;
+    ];
+    run_quietly(privileged("rm", ["-rf"]).args(inside(&unneeded)))?;
+    // Where apt expects folders when somebody installs a package into an image made from this one.
+    let expected = ["var/lib/apt/lists/partial", "var/cache/apt/archives/partial"];
+    run_quietly(privileged("mkdir", ["-p"]).args(inside(&expected)))?;
+    run_quietly(privileged("ln", ["-s", "python3"]).arg(folder.join("usr/bin/python")))?;
     if Path::new(CERTIFICATES).is_file() {
         run_quietly(&mut privileged(
             "cp",

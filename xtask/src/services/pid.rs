@@ -18,10 +18,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The running process with this id.
+    /// The process with this id. A child is one until it is waited for, also when it has ended already.
     pub(crate) fn with_id(id: u32) -> Result<Process> {
         let id = i32::try_from(id)?;
-        let started = start_time(id).with_context(|| format!("process {id} is already gone"))?;
+        let stat = Stat::read(id).with_context(|| format!("there is no process {id}"))?;
+        let started = stat.started;
         Ok(Process { id, started })
     }
 
@@ -41,7 +42,11 @@ impl Process {
 
     /// Whether it still runs. A zombie does not.
     pub(crate) fn is_alive(self) -> bool {
-        start_time(self.id) == Some(self.started)
+        let running = Stat {
+            ended: false,
+            started: self.started,
+        };
+        Stat::read(self.id) == Some(running)
     }
 
     /// Asks its process group to end, waits as long as `patience`, then kills the group.
@@ -123,17 +128,26 @@ fn is_helper(line: &str, text: &str) -> bool {
     known && line.contains(text)
 }
 
-/// When a process started, in clock ticks since the machine did: field 22 of `/proc/ID/stat`, see proc(5).
-fn start_time(id: i32) -> Option<u64> {
-    parse_start_time(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
+/// A process as the system shows it at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    /// It has ended, and nobody has asked for its exit status yet.
+    ended: bool,
+    /// When it started, in clock ticks since the machine did: field 22 of `/proc/ID/stat`, see proc(5).
+    started: u64,
 }
 
-fn parse_start_time(stat: &str) -> Option<u64> {
-    // The second field is a name in parentheses, which may hold anything; the third is the state.
-    let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
-    match fields.next()? {
-        "Z" | "X" => None,
-        _ => fields.nth(18)?.parse().ok(),
+impl Stat {
+    fn read(id: i32) -> Option<Stat> {
+        Stat::parse(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Stat> {
+        // The second field is a name in parentheses, which may hold anything; the third is the state.
+        let mut fields = text[text.rfind(')')? + 1..].split_whitespace();
+        let ended = matches!(fields.next()?, "Z" | "X");
+        let started = fields.nth(18)?.parse().ok()?;
+        Some(Stat { ended, started })
     }
 }
 
@@ -147,9 +161,10 @@ mod tests {
     #[test]
     fn the_start_time_is_read_past_any_name() {
         let rest = "1 1 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0";
-        assert_eq!(parse_start_time(&format!("7 (a) b) S {rest}")), Some(777));
-        assert_eq!(parse_start_time(&format!("7 (gone) Z {rest}")), None);
-        assert_eq!(parse_start_time("nonsense"), None);
+        let stat = |ended| Some(Stat { ended, started: 777 });
+        assert_eq!(Stat::parse(&format!("7 (a) b) S {rest}")), stat(false));
+        assert_eq!(Stat::parse(&format!("7 (gone) Z {rest}")), stat(true));
+        assert_eq!(Stat::parse("nonsense"), None);
     }
 
     #[test]
