@@ -108,6 +108,10 @@ pub(crate) async fn build(
     };
     let mut command = command(tool, choice);
     command.arg("build").arg("--iidfile").arg(&id_file);
+    if tool.kind == ToolKind::DockerClassic {
+        // Without it, the container of a step that failed stays.
+        command.arg("--force-rm");
+    }
     command.args(arguments::of(plan, scratch.path())?);
     match &context {
         Some(directory) => command

@@ -11,5 +11,6 @@ mod bad_input;
 mod build;
 mod context;
 mod general;
+mod killed;
 mod support;
 mod terminal;

@@ -11,7 +11,7 @@ use crate::registry::{ContainerRegistry, FlavoredRegistry, RegistryConfig, Regis
 use crate::stack::{ComponentSpec, Stack, StackSpec};
 use crate::{Error, ErrorKind, Result};
 
-/// The flavors a program knows, in the order in which they were registered.
+/// The flavors a program knows, sorted by kind and name.
 #[derive(Debug, Clone, Default)]
 pub struct FlavorRegistry {
     flavors: Vec<Flavor>,
@@ -59,6 +59,8 @@ impl FlavorRegistry {
         self.flavors
             .retain(|known| (known.kind, &known.name) != (flavor.kind, &flavor.name));
         self.flavors.push(flavor);
+        self.flavors
+            .sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     }
 
     /// The flavors of a kind.
