@@ -1,7 +1,9 @@
 //! Where build results go in CI, which clones afresh each time and would otherwise compile everything each time.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::Result;
 
@@ -24,18 +26,34 @@ pub(crate) fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
-/// The target directory for cargo calls of a task, unless cargo's own default is right.
+/// The target directory for cargo calls of a task, unless cargo's own default is right: in CI one in the cache, which
+/// this process then has for itself until it ends. A run at the same time gets none and starts cold.
 pub(crate) fn for_children() -> Option<PathBuf> {
-    let own_choice = std::env::var_os("CARGO_TARGET_DIR").is_some();
-    (in_ci() && !own_choice).then(|| cache().join("target"))
+    // The lock goes when the file is closed, which is when the process ends.
+    static LOCKED: LazyLock<Option<(PathBuf, File)>> = LazyLock::new(|| {
+        let own_choice = std::env::var_os("CARGO_TARGET_DIR").is_some();
+        (in_ci() && !own_choice)
+            .then(|| lock(&cache().join("target")))
+            .flatten()
+    });
+    LOCKED.as_ref().map(|(directory, _)| directory.clone())
 }
 
-/// In CI, removes what earlier clones have left of the workspace's own packages in the shared target directory. Cargo
-/// never uses it again, because it takes the same package in another folder for another package.
+/// Makes a folder and keeps other runs from using it; none if one does.
+fn lock(directory: &Path) -> Option<(PathBuf, File)> {
+    fs::create_dir_all(directory).ok()?;
+    let file = File::create(directory.with_extension("lock")).ok()?;
+    file.try_lock().ok()?;
+    Some((directory.to_owned(), file))
+}
+
+/// In CI, removes what an earlier clone has left of the workspace's own packages in the shared target directory. Cargo
+/// tells by the times of files whether it must compile again, and those of two clones have nothing to do with each
+/// other.
 pub(crate) fn forget_other_clones() -> Result<()> {
     match for_children() {
-        Some(directory) if directory.is_dir() => run(&mut cargo(["clean", "--locked", "--workspace"])),
-        _ => Ok(()),
+        Some(_) => run(&mut cargo(["clean", "--locked", "--workspace"])),
+        None => Ok(()),
     }
 }
 
@@ -50,5 +68,16 @@ mod tests {
         assert_eq!(cache(Some("/x"), Some("/h")), Path::new("/x/wharf"));
         assert_eq!(cache(Some("relative"), Some("/h")), Path::new("/h/.cache/wharf"));
         assert_eq!(cache(None, Some("/h")), Path::new("/h/.cache/wharf"));
+    }
+
+    #[test]
+    fn only_one_run_gets_the_shared_folder() {
+        let directory = std::env::temp_dir().join(format!("wharf-xtask-target-{}", std::process::id()));
+        let first = lock(&directory).unwrap();
+        assert!(lock(&directory).is_none());
+        drop(first);
+        assert!(lock(&directory).is_some());
+        fs::remove_dir_all(&directory).unwrap();
+        fs::remove_file(directory.with_extension("lock")).unwrap();
     }
 }
