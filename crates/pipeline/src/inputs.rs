@@ -8,7 +8,7 @@ use std::fmt::{self, Debug};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wharf_core::Result;
+use wharf_core::{Result, Secret};
 
 /// Everything that planning asks the outside.
 #[derive(Debug, Clone)]
@@ -25,14 +25,15 @@ pub struct Surroundings {
 
 /// The Python environment that is active where wharf runs.
 pub trait LocalEnvironment: Debug + Send + Sync {
-    /// The packages of the environment, as the text of a requirements file.
+    /// The packages of the environment, as the text of a requirements file. What another machine cannot
+    /// install, because it lies on this machine's disk, is left out with a warning.
     ///
     /// # Errors
     ///
     /// [`NotFound`](wharf_core::ErrorKind::NotFound) when the program is not there,
     /// [`InvalidInput`](wharf_core::ErrorKind::InvalidInput) when it fails: with the command, its exit status
     /// and the end of what it wrote to standard error.
-    fn freeze(&self, how: &EnvironmentExport) -> Result<String>;
+    fn freeze(&self, how: &EnvironmentExport) -> Result<RequirementsText>;
 
     /// Which Python is active, and which ZenML is installed in it. `None`: there is no Python.
     ///
@@ -71,9 +72,9 @@ pub trait RequirementsSource: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](wharf_core::ErrorKind::NotFound) naming the file, and for an included one also the file
-    /// and line that include it; [`InvalidInput`](wharf_core::ErrorKind::InvalidInput) for a directory, a text
-    /// that is not UTF-8, and files that include each other.
+    /// [`NotFound`](wharf_core::ErrorKind::NotFound) naming the file; included files that are not there are
+    /// [`missing`](RequirementsText::missing) instead. [`InvalidInput`](wharf_core::ErrorKind::InvalidInput)
+    /// for a directory, a text that is not UTF-8, and files that include each other.
     fn read(&self, path: &Path) -> Result<RequirementsText>;
 
     /// The same for requirements that stand in the settings themselves; includes count from `directory`.
@@ -120,6 +121,12 @@ pub struct RequirementsText {
     pub included: Vec<IncludedFile>,
     /// What the user should know: full sentences.
     pub warnings: Vec<String>,
+    /// Includes of files that do not exist; their lines stand unchanged in the text. Nothing can be built from
+    /// it, but everything else can be said about it.
+    pub missing: Vec<String>,
+    /// The lines of all these texts that hold credentials, in the form of a requirements file. A comment stands
+    /// in the place of each. See [`index_credentials`](crate::gather::index_credentials).
+    pub secret_lines: Vec<Secret>,
 }
 
 impl RequirementsText {

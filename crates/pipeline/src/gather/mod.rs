@@ -1,0 +1,26 @@
+//! Answers to what planning asks, from the machine itself.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`source_root`] | where the code of a pipeline begins |
+//! | [`index_credentials`] | passwords in the URLs of package indexes, and how they stay out of images |
+
+mod command;
+mod conda;
+mod decode;
+mod environment;
+mod freeze;
+pub mod index_credentials;
+mod lock_files;
+mod project_files;
+mod pyproject;
+mod requirement_files;
+mod requirement_lines;
+pub mod source_root;
+#[cfg(test)]
+mod testing;
+mod words;
+
+pub use command::{DEFAULT_TIME_LIMIT, StopSignal, ToolEnvironment};
+pub use environment::{FALLBACK_PARENT_IMAGE, SystemEnvironment, default_parent_image};
+pub use project_files::ProjectFiles;

@@ -1,0 +1,152 @@
+//! Where the code of a pipeline begins.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use wharf_core::{Error, ErrorKind, Result};
+
+/// The directory that marks a source root, and holds what wharf stores in it.
+pub const MARKER: &str = ".wharf";
+
+/// Markers of source roots, the first one being wharf's own. The other one is ZenML's: its users need not mark
+/// their projects anew.
+const MARKERS: [&str; 2] = [MARKER, ".zen"];
+
+/// Keeps what wharf stores below the marker out of version control, but not the marker: a clone of the
+/// repository then has the same source root.
+const IGNORE_ALL_BUT_THIS: &str = "*\n!.gitignore\n";
+
+/// The source root of a pipeline.
+///
+/// 1. The nearest directory, from `current_directory` upwards, that holds a directory `.wharf` or `.zen`.
+/// 2. Else the directory of the pipeline's file, which counts from `current_directory`.
+///
+/// The path that is given back is absolute if `current_directory` is, and has its links resolved.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`] if the directory of the file does not exist.
+pub fn source_root(current_directory: &Path, pipeline_file: &Path) -> Result<PathBuf> {
+    let start = resolved(current_directory)?;
+    if let Some(marked) = start.ancestors().find(|directory| is_marked(directory)) {
+        return Ok(marked.to_owned());
+    }
+    let file = start.join(pipeline_file);
+    resolved(file.parent().unwrap_or(&start))
+}
+
+fn is_marked(directory: &Path) -> bool {
+    MARKERS.iter().any(|marker| directory.join(marker).is_dir())
+}
+
+fn resolved(directory: &Path) -> Result<PathBuf> {
+    directory.canonicalize().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => {
+            let message = format!("the directory {} does not exist", directory.display());
+            Error::new(ErrorKind::NotFound, message)
+        }
+        _ => Error::io("the source root cannot be read", directory, source),
+    })
+}
+
+/// What [`init`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initialized {
+    /// The directory is a source root now.
+    New,
+    /// It was one already, and is unchanged.
+    Already,
+}
+
+/// Makes a directory a source root: puts a directory `.wharf` into it, whose `.gitignore` keeps everything in
+/// there but itself out of version control. Commit that file, and every clone has the same source root.
+///
+/// # Errors
+///
+/// [`ErrorKind::Conflict`] if something else has the name `.wharf`; [`ErrorKind::NotFound`] if `directory` does
+/// not exist; [`ErrorKind::Io`] if it cannot be written.
+pub fn init(directory: &Path) -> Result<Initialized> {
+    let marker = resolved(directory)?.join(MARKER);
+    let created = match std::fs::create_dir(&marker) {
+        Ok(()) => Initialized::New,
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists && marker.is_dir() => {
+            Initialized::Already
+        }
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+            let message = format!("{} is not a directory", marker.display());
+            return Err(Error::new(ErrorKind::Conflict, message).with_hint("Remove it, or rename it."));
+        }
+        Err(source) => return Err(Error::io("the source root cannot be marked", &marker, source)),
+    };
+    let ignore = marker.join(".gitignore");
+    match std::fs::File::create_new(&ignore).and_then(|mut file| write(&mut file)) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::io("the source root cannot be marked", &ignore, source))
+        }
+        _ => Ok(created),
+    }
+}
+
+fn write(file: &mut impl io::Write) -> io::Result<()> {
+    file.write_all(IGNORE_ALL_BUT_THIS.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(directories: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for directory in directories {
+            std::fs::create_dir_all(root.path().join(directory)).unwrap();
+        }
+        root
+    }
+
+    fn found(root: &tempfile::TempDir, current: &str, file: &str) -> PathBuf {
+        let base = root.path().canonicalize().unwrap();
+        let found = source_root(&base.join(current), Path::new(file)).unwrap();
+        found.strip_prefix(&base).unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_nearest_marker_above_the_current_directory_decides() {
+        let root = tree(&["a/.wharf", "a/b/.zen", "a/b/c", "a/d"]);
+        assert_eq!(found(&root, "a/b/c", "../../d/p.yaml"), Path::new("a/b"));
+        assert_eq!(found(&root, "a/d", "p.yaml"), Path::new("a"));
+    }
+
+    #[test]
+    fn without_a_marker_it_is_the_folder_of_the_file() {
+        let root = tree(&["a/b", "marked/.wharf", "marked/sub"]);
+        assert_eq!(found(&root, "a", "b/p.yaml"), Path::new("a/b"));
+        // The marker counts from where one stands, not from where the file is.
+        assert_eq!(found(&root, "a", "../marked/sub/../p.yaml"), Path::new("marked"));
+        assert_eq!(found(&root, "a", "p.yaml"), Path::new("a"));
+    }
+
+    #[test]
+    fn a_file_named_like_the_marker_marks_nothing() {
+        let root = tree(&["a/b"]);
+        std::fs::write(root.path().join("a/.wharf"), "").unwrap();
+        assert_eq!(found(&root, "a/b", "p.yaml"), Path::new("a/b"));
+        let error = init(&root.path().join("a")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+    }
+
+    #[test]
+    fn init_marks_once_and_keeps_what_is_there() {
+        let root = tree(&["p/sub"]);
+        let project = root.path().join("p");
+        assert_eq!(init(&project).unwrap(), Initialized::New);
+        assert_eq!(found(&root, "p/sub", "x.yaml"), Path::new("p"));
+        std::fs::write(project.join(".wharf/.gitignore"), "mine\n").unwrap();
+        assert_eq!(init(&project).unwrap(), Initialized::Already);
+        assert_eq!(
+            std::fs::read_to_string(project.join(".wharf/.gitignore")).unwrap(),
+            "mine\n"
+        );
+        let error = init(&root.path().join("none")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+}
