@@ -132,6 +132,14 @@ impl ContextEntry {
         }
     }
 
+    /// A link that exists nowhere.
+    pub(crate) fn symlink(name: PathBuf, target: PathBuf) -> Self {
+        Self {
+            kind: EntryKind::Symlink { target },
+            ..Self::from_bytes(name, Bytes::new(), 0o777)
+        }
+    }
+
     /// A directory that exists nowhere, needed for what is in it.
     pub(crate) fn implied_directory(name: PathBuf) -> Self {
         Self {

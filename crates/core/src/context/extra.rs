@@ -21,6 +21,10 @@ pub(super) enum Extra {
         name: PathBuf,
         path: PathBuf,
     },
+    Symlink {
+        name: PathBuf,
+        target: PathBuf,
+    },
 }
 
 /// The mode of files whose content is given as bytes, unless another is asked for.
@@ -33,7 +37,7 @@ impl Extra {
     /// The name under which it was added.
     pub(super) fn name(&self) -> &Path {
         match self {
-            Self::File { name, .. } | Self::Directory { name, .. } => name,
+            Self::File { name, .. } | Self::Directory { name, .. } | Self::Symlink { name, .. } => name,
         }
     }
 
@@ -50,6 +54,9 @@ impl Extra {
                 let root = path.canonicalize().map_err(|source| read_failed(path, source))?;
                 walk(&root, name, &IgnoreRules::empty(), collector)?;
                 entries.extend(collector.take_entries().map(|entry| (entry.name.clone(), entry)));
+            }
+            Self::Symlink { name, target } => {
+                entries.insert(name.clone(), ContextEntry::symlink(name.clone(), target.clone()));
             }
         }
         Ok(())

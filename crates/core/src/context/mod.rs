@@ -143,6 +143,21 @@ impl BuildContext {
         Ok(())
     }
 
+    /// Adds a symbolic link. What it says is kept as it is, whether there is such a thing or not.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] for an empty or absolute name, and for one with `..`.
+    pub fn add_symlink(&mut self, name: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Result<()> {
+        let (name, target) = (inside(&name.into())?, target.into());
+        if name.as_os_str().is_empty() {
+            let message = "a link that is added to the build context needs a name";
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        self.extras.push(Extra::Symlink { name, target });
+        Ok(())
+    }
+
     /// Adds a directory from disk with everything in it, under this name; `.` is the root of the context.
     /// Ignore files in it are files like any other.
     ///

@@ -91,7 +91,7 @@ impl BuildContext {
                 continue;
             }
             let excluded = match extra {
-                Extra::File { name, .. } => rules.excludes(name)?,
+                Extra::File { name, .. } | Extra::Symlink { name, .. } => rules.excludes(name)?,
                 Extra::Directory { name, .. } => any_excluded(rules, name, entries)?,
             };
             if excluded {

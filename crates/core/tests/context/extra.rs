@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use wharf_core::{BuildContext, ErrorKind, FileSource, IgnoreRules};
+use wharf_core::{BuildContext, EntryKind, ErrorKind, FileSource, IgnoreRules};
 
 use super::{content, entry, files, names, put, tree};
 
@@ -151,4 +151,28 @@ fn the_same_name_for_a_link_gives_way_to_a_file_only() {
         .add_file(Path::new("link/below"), bytes("x"), None)
         .unwrap();
     assert_eq!(context.files().unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_link_is_added_as_it_is() {
+    let context = |target: &str| {
+        let mut context = BuildContext::empty();
+        context.add_symlink("a/link", target).unwrap();
+        context
+    };
+    let entries = context("../gone").files().unwrap();
+    let names: Vec<_> = entries.iter().map(|entry| entry.display_name()).collect();
+    assert_eq!(names, ["a/", "a/link"]);
+    assert_eq!(
+        entries[1].kind,
+        EntryKind::Symlink {
+            target: "../gone".into()
+        }
+    );
+    assert_ne!(
+        context("../gone").digest().unwrap(),
+        context("gone").digest().unwrap()
+    );
+    assert!(BuildContext::empty().add_symlink("../x", "y").is_err());
+    assert!(BuildContext::empty().add_symlink(".", "y").is_err());
 }
