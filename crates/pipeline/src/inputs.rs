@@ -190,6 +190,8 @@ pub struct RepositoryCode {
     pub url: String,
     /// The commit: 40 or 64 hexadecimal digits.
     pub commit: String,
+    /// The branch that is checked out; none for a detached head.
+    pub branch: Option<String>,
     /// The source root inside the repository; empty for its root.
     pub subdirectory: String,
     /// Python packages that fetching the code needs inside the image.

@@ -91,6 +91,12 @@ fn write(file: &mut impl io::Write) -> io::Result<()> {
     file.write_all(IGNORE_ALL_BUT_THIS.as_bytes())
 }
 
+/// Whether a path in a source root is wharf's or ZenML's own and no code of the user.
+pub(super) fn is_own(path: &Path) -> bool {
+    path.components()
+        .any(|part| MARKERS.iter().any(|marker| part.as_os_str() == *marker))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
