@@ -21,6 +21,9 @@ const PUBLIC_USERS: [&str; 7] = [
     "_json_key_base64",
 ];
 
+/// How the comment begins that stands where a line was taken out.
+pub(super) const SECRET_MARK: &str = "# from a build secret: ";
+
 /// What takes the place of a user name and password in texts for people.
 const HIDDEN: &str = "***";
 
@@ -53,7 +56,7 @@ pub fn split_requirements(text: &str, variable: &dyn Fn(&str) -> Option<String>)
         match secret_line(&line, variable) {
             Some(secret) => {
                 let shown = hide_credentials(line.requirement);
-                split.text.push_str(&format!("# from a build secret: {shown}\n"));
+                split.text.push_str(&format!("{SECRET_MARK}{shown}\n"));
                 split.secret_lines.push(Secret::new(secret));
             }
             None => split.text.push_str(&without_comment_credentials(&line)),

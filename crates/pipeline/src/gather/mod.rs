@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`source_root`] | where the code of a pipeline begins |
 //! | [`code_archive`] | the code in an artifact store, stored once for each content |
+//! | [`heavy`] | large packages apart from small ones |
 //! | [`index_credentials`] | passwords in the URLs of package indexes, and how they stay out of images |
 
 pub mod code_archive;
@@ -17,6 +18,7 @@ mod git;
 mod git_remote;
 #[cfg(test)]
 mod git_tests;
+pub mod heavy;
 pub mod index_credentials;
 mod lock_files;
 mod project_files;
