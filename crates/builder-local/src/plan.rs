@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use wharf_core::context::ResolvedDockerfile;
+use wharf_core::dockerfile::parent_images;
 use wharf_core::options::DockerBuildOptions;
 use wharf_core::{BuildContext, Error, ErrorKind, ImageReference, Result};
 
@@ -35,7 +36,7 @@ impl BuildPlan {
     /// from build arguments are filled in where the argument is given or has a default.
     pub(crate) fn parent_registries(&self) -> BTreeSet<String> {
         let text = self.dockerfile_text();
-        let images = parents(&text, |name| self.options.build_args.get(name).cloned());
+        let images = parent_images(&text, |name| self.options.build_args.get(name).cloned());
         let cache = self.options.cache_from.iter().cloned();
         let references = images
             .into_iter()
@@ -66,80 +67,5 @@ impl BuildPlan {
             .context
             .write_archive(wharf_core::ArchiveFormat::Tar, &mut sink, &mut |_| {});
         read.err().unwrap_or(error)
-    }
-}
-
-/// The images that a Dockerfile names, with arguments replaced.
-fn parents(dockerfile: &str, argument: impl Fn(&str) -> Option<String>) -> Vec<String> {
-    let mut defaults: Vec<(String, String)> = Vec::new();
-    let mut images = Vec::new();
-    for line in dockerfile.lines() {
-        let mut words = line.split_whitespace();
-        match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
-            "ARG" => defaults.extend(
-                words
-                    .filter_map(|word| word.split_once('='))
-                    .map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned())),
-            ),
-            "FROM" => images.extend(words.find(|word| !word.starts_with("--")).map(str::to_owned)),
-            "COPY" => images.extend(
-                words
-                    .find_map(|word| word.strip_prefix("--from="))
-                    .map(str::to_owned),
-            ),
-            _ => {}
-        }
-    }
-    let value = |name: &str| {
-        let default = || {
-            defaults
-                .iter()
-                .rev()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.clone())
-        };
-        argument(name).or_else(default)
-    };
-    images.iter().map(|image| substitute(image, &value)).collect()
-}
-
-/// Replaces `$NAME`, `${NAME}` and `${NAME:-default}`.
-fn substitute(text: &str, value: &impl Fn(&str) -> Option<String>) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        out.push_str(before);
-        let (expression, behind) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
-            Some(parts) => parts,
-            None => after.split_at(
-                after
-                    .find(|c: char| !c.is_alphanumeric() && c != '_')
-                    .unwrap_or(after.len()),
-            ),
-        };
-        let (name, default) = expression.split_once(":-").unwrap_or((expression, ""));
-        out.push_str(
-            &value(name)
-                .filter(|value| !value.is_empty())
-                .unwrap_or_else(|| default.to_owned()),
-        );
-        rest = behind;
-    }
-    out + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parents_are_found_with_their_arguments() {
-        let dockerfile = "ARG BASE=r.example/a\nARG TAG\nFROM --platform=linux/amd64 ${BASE}:$TAG AS x\n\
-                          from ${MIRROR:-docker.io}/b\nCOPY --from=other.example/c:1 /x /y\nRUN echo FROM z\n";
-        let argument = |name: &str| (name == "TAG").then(|| "7".to_owned());
-        assert_eq!(
-            parents(dockerfile, argument),
-            ["r.example/a:7", "docker.io/b", "other.example/c:1"]
-        );
     }
 }

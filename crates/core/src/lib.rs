@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`builder`] | the trait [`ImageBuilder`](builder::ImageBuilder), its request, its outcome, its capabilities |
 //! | [`context`] | the files a build may use, the rules that leave some out, archives, digests |
+//! | [`dockerfile`] | what wharf reads of a Dockerfile |
 //! | [`options`] | how an image is to be built |
 //! | [`registry`] | container registries, which image belongs to which, credentials |
 //! | [`artifact_store`] | where builders without a connection to the client get files from |
@@ -18,6 +19,7 @@
 pub mod artifact_store;
 pub mod builder;
 pub mod context;
+pub mod dockerfile;
 pub mod doctor;
 pub mod error;
 pub mod event;

@@ -24,15 +24,13 @@
 //! # async fn example() -> Result<()> {
 //! let builder = wharf::default_image_builder()?;
 //! let mut request = BuildRequest::new("registry.example.com/ml/train:1".parse()?, BuildContext::new("."));
-//! request.registry = Some(wharf::registry_of(&request.image)?);
-//! let (sink, mut events) = EventSink::channel();
-//! let build = builder.build(request, sink);
-//! let show = async { while let Some(event) = events.next().await { eprintln!("{event:?}") } };
-//! # async fn join<A, B>(a: impl Future<Output = A>, _: impl Future<Output = B>) -> A { a.await }
-//! let outcome = join(build, show).await?; // for example with tokio::join!
+//! request.registry = Some(wharf::registry_of(&request.image)?); // push it
+//! let outcome = builder.build(request, EventSink::discard()).await?;
 //! println!("{}", outcome.reference());
 //! # Ok(()) }
 //! ```
+//!
+//! [`EventSink::channel`](wharf_core::event::EventSink::channel) gives the events while it builds.
 
 use std::sync::Arc;
 
