@@ -7,6 +7,9 @@ use anyhow::Result;
 use crate::process::{self, cargo, succeeds};
 use crate::services::Class;
 
+/// What the path of a test holds that takes too long for every day: it is ignored, and no task runs it.
+pub(crate) const BY_HAND: &str = "by_hand_";
+
 /// Which tests to run. The ones that need a service are those marked `#[ignore]`.
 #[derive(Debug)]
 pub(crate) enum Selection {
@@ -53,10 +56,13 @@ impl Runner<'_> {
         let mut command = cargo(["nextest", "run", "--locked", "--workspace", "--no-tests=pass"]);
         if let Selection::Services { without } = selection {
             command.arg("--run-ignored=only");
-            if !without.is_empty() {
-                let needs = without.iter().map(|class| class.filterset()).collect::<Vec<_>>();
-                command.args(["--filterset", &format!("not ({})", needs.join(" + "))]);
-            }
+            let by_hand = format!("test(~{BY_HAND})");
+            let left_out = without
+                .iter()
+                .map(|class| class.filterset())
+                .chain([by_hand])
+                .collect::<Vec<_>>();
+            command.args(["--filterset", &format!("not ({})", left_out.join(" + "))]);
         }
         command.arg("--").args(self.filters);
         command
@@ -67,7 +73,7 @@ impl Runner<'_> {
         let mut command = cargo(["test", "--locked", "--workspace"].into_iter().chain(kinds));
         command.arg("--");
         if matches!(selection, Selection::Services { .. }) {
-            command.arg("--ignored");
+            command.args(["--ignored", "--skip", BY_HAND]);
         }
         command.args(self.filters);
         command
@@ -99,7 +105,8 @@ mod tests {
             }
             .nextest(&selection),
         );
-        let expected = "--run-ignored=only --filterset not (binary(~podman) + test(~podman_)) -- push";
+        let expected =
+            "--run-ignored=only --filterset not (binary(~podman) + test(~podman_) + test(~by_hand_)) -- push";
         assert!(nextest.ends_with(expected), "{nextest}");
     }
 
@@ -110,8 +117,10 @@ mod tests {
             nextest,
             filters: &filters,
         };
-        assert!(words(&runner(true).nextest(&selection)).ends_with("--run-ignored=only -- push"));
-        assert!(words(&runner(false).cargo_test(&selection)).ends_with("-- --ignored push"));
+        assert!(
+            words(&runner(true).nextest(&selection)).ends_with("--filterset not (test(~by_hand_)) -- push")
+        );
+        assert!(words(&runner(false).cargo_test(&selection)).ends_with("-- --ignored --skip by_hand_ push"));
     }
 
     #[test]

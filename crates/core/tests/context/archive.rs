@@ -302,7 +302,7 @@ print(len(z.namelist()))
 
 #[test]
 #[ignore = "packs 13 GiB of zeroes; run it by hand after a change to a format"]
-fn huge_files_survive_in_every_format() {
+fn by_hand_huge_files_survive_in_every_format() {
     let (root, place) = (tree(&["after", "huge"]), tree(&[]));
     let huge = File::options()
         .write(true)
