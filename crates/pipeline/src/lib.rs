@@ -3,12 +3,22 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`settings`] | Docker settings, and the file that says them for a pipeline and its steps |
+//! | [`decide`] | where code comes from, which images are needed, what they are called |
+//! | [`requirements`] | which Python packages an image gets, in which order |
+//! | [`dockerfile`] | the generated Dockerfile |
+//! | [`plan`] | for every image what happens, and why |
 //! | [`inputs`] | the questions that planning asks the world outside: Python, files, repositories |
 //! | [`gather`] | the answers to them, from the machine itself |
 
+pub mod decide;
+pub mod dockerfile;
 pub mod gather;
 pub mod inputs;
 mod nearest;
+pub mod plan;
+pub mod requirements;
 pub mod settings;
 
+pub use decide::{CodeSource, ImageRequest, PipelineCode};
+pub use plan::{PipelinePlan, PlanInput};
 pub use settings::{DockerSettings, PipelineFile};

@@ -1,0 +1,166 @@
+//! The Dockerfile of a step's image.
+//!
+//! It builds with Docker's classic builder, BuildKit and Kaniko alike; what only some of them know is used where
+//! the builder says that it knows it ([`DockerfileDialect`]). From the user's settings nothing but
+//! `local_project_install_command` is read by a shell.
+
+mod install;
+mod quote;
+
+use std::collections::BTreeMap;
+
+use wharf_core::builder::DockerfileDialect;
+
+pub use self::install::InstallCommand;
+use self::install::{INSTALL_UV, apt_instruction, installer_defaults};
+pub use self::quote::NEWLINE_ARGUMENT;
+use self::quote::{env_value, json_words, run_shell};
+use crate::requirements::RequirementsFile;
+use crate::settings::{DockerSettings, PythonPackageInstaller};
+
+/// The directory in the image that holds the code. ZenML's.
+pub const APP_DIRECTORY: &str = "/app";
+
+/// What goes into an image, all of it known.
+#[derive(Debug, Clone)]
+pub struct Ingredients<'a> {
+    /// The settings.
+    pub settings: &'a DockerSettings,
+    /// The image to start from.
+    pub parent: &'a str,
+    /// Names of build arguments.
+    pub build_args: Vec<String>,
+    /// The Debian packages of settings, stack and integrations.
+    pub apt_packages: &'a [String],
+    /// The requirements files, in their order.
+    pub requirements: &'a [RequirementsFile],
+    /// Whether the context has files for `/app`: the code, or what was added.
+    pub has_files: bool,
+    /// The words of the entrypoint; empty: the parent's.
+    pub entrypoint: &'a [String],
+    /// Whether ZenML runs in the image and is told where its configuration may be.
+    pub runs_zenml: bool,
+}
+
+/// A Dockerfile and what must be given with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GeneratedDockerfile {
+    /// The text.
+    pub text: String,
+    /// Build arguments that must be given, beside the user's own: [`NEWLINE_ARGUMENT`], where a value needs it.
+    pub build_args: BTreeMap<String, String>,
+}
+
+impl Ingredients<'_> {
+    /// Writes the Dockerfile for a builder.
+    #[must_use]
+    pub fn dockerfile(&self, dialect: &DockerfileDialect) -> GeneratedDockerfile {
+        let mut lines = vec![
+            format!("FROM {}", self.parent),
+            format!("WORKDIR {APP_DIRECTORY}"),
+        ];
+        let mut build_args = BTreeMap::new();
+        lines.extend(self.build_args.iter().map(|name| format!("ARG {name}")));
+        if self.needs_newline() {
+            lines.push(format!("ARG {NEWLINE_ARGUMENT}"));
+            build_args.insert(NEWLINE_ARGUMENT.to_owned(), "\n".to_owned());
+        }
+        lines.extend(environment(&self.settings.environment));
+        if !self.apt_packages.is_empty() {
+            lines.push(apt_instruction(self.apt_packages, dialect));
+        }
+        self.install(dialect, &mut lines);
+        if self.runs_zenml {
+            lines.push(format!(
+                "ENV ZENML_ENABLE_REPO_INIT_WARNINGS=False \\\n    ZENML_CONFIG_PATH={APP_DIRECTORY}/.zenconfig"
+            ));
+        }
+        self.files(dialect, &mut lines);
+        self.end(&mut lines);
+        let text = lines.join("\n") + "\n";
+        GeneratedDockerfile { text, build_args }
+    }
+
+    fn needs_newline(&self) -> bool {
+        let settings = self.settings;
+        let mut values = settings
+            .environment
+            .values()
+            .chain(settings.runtime_environment.values());
+        values.any(|value| value.contains('\n'))
+    }
+
+    fn install(&self, dialect: &DockerfileDialect, lines: &mut Vec<String>) {
+        let wanted: Vec<&RequirementsFile> =
+            self.requirements.iter().filter(|file| !file.is_blank()).collect();
+        let command = self.settings.local_project_install_command.as_deref();
+        if wanted.is_empty() && command.is_none() {
+            return;
+        }
+        lines.extend(installer_defaults(self.settings));
+        let is_uv = self.settings.python_package_installer == PythonPackageInstaller::Uv;
+        if is_uv && (!wanted.is_empty() || command.is_some_and(names_uv)) {
+            lines.push(INSTALL_UV.to_owned());
+        }
+        for file in wanted {
+            let mut names = vec![file.name.as_str()];
+            names.extend(file.included.iter().map(|included| included.name.as_str()));
+            lines.push(format!("COPY {} ./", names.join(" ")));
+            lines.push(InstallCommand::new(self.settings, dialect, &file.name).instruction());
+        }
+    }
+
+    /// Opens `/app` for whoever runs the image, and puts the files there. Their modes are those of the context;
+    /// the owner of what is there already changes before they come, so that nothing is stored twice.
+    fn files(&self, dialect: &DockerfileDialect, lines: &mut Vec<String>) {
+        let user = self.settings.user.as_deref();
+        lines.push(match user {
+            Some(user) => format!("RUN chmod -R a+rwX . && chown -R {user} ."),
+            None => "RUN chmod -R a+rwX .".to_owned(),
+        });
+        if self.has_files {
+            lines.push(match user.filter(|_| dialect.copy_chown) {
+                Some(user) => format!("COPY --chown={user} . ."),
+                None => "COPY . .".to_owned(),
+            });
+        }
+        let command = self.settings.local_project_install_command.as_deref();
+        lines.extend(command.map(|command| format!("RUN {}", run_shell(command))));
+        let is_chowned = !self.has_files || dialect.copy_chown;
+        if let Some(user) = user.filter(|_| command.is_some() || !is_chowned) {
+            let name = user.split(':').next().unwrap_or(user);
+            // Only what belongs to somebody else is touched, and so stored again.
+            lines.push(format!("RUN find . ! -user {name} -exec chown {user} {{}} +"));
+        }
+    }
+
+    fn end(&self, lines: &mut Vec<String>) {
+        lines.extend(self.settings.user.as_deref().map(|user| format!("USER {user}")));
+        lines.extend(environment(&self.settings.runtime_environment));
+        if !self.entrypoint.is_empty() {
+            lines.push(format!("ENTRYPOINT {}", json_words(self.entrypoint)));
+        }
+    }
+}
+
+/// All variables in one instruction: each instruction costs the classic builder a container.
+fn environment(variables: &BTreeMap<String, String>) -> Option<String> {
+    if variables.is_empty() {
+        return None;
+    }
+    let pairs: Vec<String> = variables
+        .iter()
+        .map(|(name, value)| format!("{name}={}", env_value(value)))
+        .collect();
+    Some(format!("ENV {}", pairs.join(" \\\n    ")))
+}
+
+/// Whether a shell's command may call uv.
+fn names_uv(command: &str) -> bool {
+    command
+        .split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.'))
+        .any(|word| word == "uv" || word == "uvx")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! How an image of a plan is built.
+
+use std::path::{Path, PathBuf};
+
+use wharf_core::context::DockerfileSource;
+use wharf_core::options::DockerBuildOptions;
+use wharf_core::{BuildContext, FileSource, ImageReference, Result};
+
+/// Everything a builder must be told about an image, beside the components of the stack.
+#[derive(Debug, Clone)]
+pub struct BuildInstructions {
+    /// The name of the image.
+    pub image: ImageReference,
+    /// The directory whose files the build may use; none: only those added.
+    pub context_root: Option<PathBuf>,
+    /// The ignore file to use; none: the one that is found.
+    pub ignore_file: Option<PathBuf>,
+    /// Files of the context that are on no disk: requirements files and what was asked to be added.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// The Dockerfile's name in the context, and its text.
+    pub dockerfile: (String, String),
+    /// How to build; `pull` is said by [`pull`](Self::pull).
+    pub options: DockerBuildOptions,
+    /// Whether to ask the registry for a newer parent image.
+    pub pull: PullParent,
+}
+
+/// Whether to ask the registry for a newer parent image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullParent {
+    /// The user says so, or says not.
+    Given(bool),
+    /// Yes, unless the builder's own store is the only one that has it.
+    UnlessLocal,
+    /// No: the name never means another image, or the image was built right before on the same machine.
+    No,
+}
+
+impl BuildInstructions {
+    /// The context of the build.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](wharf_core::ErrorKind::InvalidInput) when an added file has a name that leaves the
+    /// context.
+    pub fn context(&self) -> Result<BuildContext> {
+        let mut context = match &self.context_root {
+            Some(root) => BuildContext::new(root),
+            None => BuildContext::empty(),
+        };
+        if let Some(path) = &self.ignore_file {
+            context = context.with_ignore_file(path);
+        }
+        for (name, content) in &self.files {
+            context.add_file(name, FileSource::Bytes(content.clone().into()), None)?;
+        }
+        let (name, text) = self.dockerfile.clone();
+        let content = text.into();
+        Ok(context.with_dockerfile(DockerfileSource::Bytes { name, content }))
+    }
+}
+
+/// The name of a Dockerfile inside the context: its own where it lies there, so that the ignore file beside it
+/// is found.
+pub(super) fn dockerfile_name(path: &Path, context_root: Option<&Path>) -> String {
+    let inside = context_root.and_then(|root| path.strip_prefix(root).ok());
+    let name = inside.and_then(Path::to_str).filter(|name| !name.is_empty());
+    name.unwrap_or(wharf_core::context::DEFAULT_DOCKERFILE).to_owned()
+}
