@@ -330,9 +330,16 @@ fn is_program(path: &Path) -> bool {
 /// The command for people: words quoted where that is needed, credentials hidden.
 fn shown_line<A: AsRef<OsStr>>(program: &OsStr, arguments: &[A]) -> String {
     let words = std::iter::once(program).chain(arguments.iter().map(AsRef::as_ref));
-    let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
-    let line = shlex::try_join(words.iter().map(|word| &**word)).unwrap_or_else(|_| words.join(" "));
-    hide_credentials(&line)
+    let words = words.map(|word| shown_word(&word.to_string_lossy()));
+    hide_credentials(&words.collect::<Vec<_>>().join(" "))
+}
+
+fn shown_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned()),
+    }
 }
 
 fn not_found(program: &OsStr, line: &str) -> Error {

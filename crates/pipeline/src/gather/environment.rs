@@ -389,6 +389,61 @@ mod tests {
         assert_eq!((with.minor, with.zenml.as_deref()), (bare.minor, Some("0.98.0")));
     }
 
+    /// Writes what an installer leaves behind.
+    fn install(site: &Path, name: &str, version: &str, direct_url: Option<&str>) {
+        let directory = site.join(format!("{name}-{version}.dist-info"));
+        std::fs::create_dir_all(&directory).unwrap();
+        let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n");
+        std::fs::write(directory.join("METADATA"), metadata).unwrap();
+        std::fs::write(directory.join("RECORD"), "").unwrap();
+        if let Some(url) = direct_url {
+            std::fs::write(directory.join("direct_url.json"), url).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_real_environment_is_listed_as_another_machine_can_install_it() {
+        let tools = Tools::new().file("proj/pyproject.toml", "[project]\nname = \"proj\"\n");
+        let venv = tools.root().join("venv");
+        let made = std::process::Command::new(real_python())
+            .args(["-m", "venv"])
+            .arg(&venv)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let environment = tools.environment().with("VIRTUAL_ENV", &venv);
+        let version = SystemEnvironment::new(environment.clone())
+            .python()
+            .unwrap()
+            .unwrap();
+        let site = venv.join(format!(
+            "lib/python{}.{}/site-packages",
+            version.major, version.minor
+        ));
+        let project = tools.root().join("proj").display().to_string();
+        install(&site, "six", "1.16.0", None);
+        install(
+            &site,
+            "proj",
+            "0.1",
+            Some(&format!(
+                r#"{{"url": "file://{project}", "dir_info": {{"editable": true}}}}"#
+            )),
+        );
+        install(
+            &site,
+            "numpy",
+            "1.26.4",
+            Some(r#"{"url": "file:///croot/numpy_1/work", "dir_info": {}}"#),
+        );
+        let found = SystemEnvironment::new(environment)
+            .freeze(&EnvironmentExport::PipFreeze)
+            .unwrap();
+        assert_eq!(found.content, "numpy==1.26.4\nsix==1.16.0\n");
+        assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
+        assert!(found.warnings[0].contains(&project));
+    }
+
     #[test]
     fn a_python_that_does_not_answer_is_an_error_and_none_is_none() {
         let tools = Tools::new();

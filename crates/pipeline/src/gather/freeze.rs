@@ -21,7 +21,11 @@ enum LocalLine {
     /// Something that was built elsewhere, as conda does it: only its name is of use.
     Built { name: String },
     /// A package file whose name has the version.
-    File { name: String, version: String },
+    File {
+        name: String,
+        version: String,
+        is_here: bool,
+    },
 }
 
 /// Asks for the versions of installed packages: pairs of name and version.
@@ -60,7 +64,16 @@ pub(super) fn without_local_builds(text: &str, versions: Versions<'_>) -> Result
         match local_line(&joined) {
             None => portable.text.push_str(&format!("{raw}\n")),
             Some(LocalLine::Project) => portable.leave_out_project(&joined),
-            Some(LocalLine::File { name, version }) => portable.pin(&name, &version),
+            Some(LocalLine::File {
+                name,
+                version,
+                is_here,
+            }) => {
+                portable.pin(&name, &version);
+                if is_here {
+                    portable.warn_of_file(&joined, &version);
+                }
+            }
             Some(LocalLine::Built { name }) => {
                 let version = versions
                     .iter()
@@ -78,6 +91,13 @@ pub(super) fn without_local_builds(text: &str, versions: Versions<'_>) -> Result
 impl Portable {
     fn pin(&mut self, name: &str, version: &str) {
         self.text.push_str(&format!("{name}=={version}\n"));
+    }
+
+    fn warn_of_file(&mut self, line: &str, version: &str) {
+        self.warnings.push(format!(
+            "`{line}` is installed from a file on this machine. The image installs version {version} from an index \
+             instead, if there is such a version."
+        ));
     }
 
     fn leave_out_project(&mut self, line: &str) {
@@ -105,7 +125,11 @@ fn local_line(line: &str) -> Option<LocalLine> {
     }
     let name = name.to_owned();
     Some(match wheel_version(path) {
-        Some(version) => LocalLine::File { name, version },
+        Some(version) => LocalLine::File {
+            name,
+            version,
+            is_here: path.is_file(),
+        },
         None => LocalLine::Built { name },
     })
 }
@@ -151,5 +175,17 @@ mod tests {
         let text = "torch @ file:///w/torch-2.6.0%2Bcpu-cp311-cp311-linux_x86_64.whl#sha256=1\n";
         let portable = without_local_builds(text, &nobody).unwrap();
         assert_eq!(portable.text, "torch==2.6.0+cpu\n");
+        assert_eq!(portable.warnings, [""; 0]);
+        let directory = tempfile::tempdir().unwrap();
+        let wheel = directory.path().join("mine-1.0-py3-none-any.whl");
+        std::fs::write(&wheel, "").unwrap();
+        let portable =
+            without_local_builds(&format!("mine @ file://{}\n", wheel.display()), &nobody).unwrap();
+        assert_eq!(portable.text, "mine==1.0\n");
+        assert!(
+            portable.warnings[0].contains("version 1.0"),
+            "{:?}",
+            portable.warnings
+        );
     }
 }

@@ -30,7 +30,39 @@ pub mod source_root;
 mod testing;
 mod words;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use wharf_core::{Error, Result};
+
+use crate::inputs::Surroundings;
+
 pub use code_repository::GitCheckouts;
 pub use command::{DEFAULT_TIME_LIMIT, StopSignal, ToolEnvironment};
 pub use environment::{FALLBACK_PARENT_IMAGE, SystemEnvironment, default_parent_image};
 pub use project_files::ProjectFiles;
+
+/// The surroundings of a source root, with this environment's programs. Nothing is run or read yet.
+#[must_use]
+pub fn surroundings(source_root: &Path, tools: &ToolEnvironment) -> Surroundings {
+    Surroundings {
+        source_root: source_root.to_owned(),
+        environment: Arc::new(SystemEnvironment::new(tools.clone())),
+        files: Arc::new(ProjectFiles::new(tools.clone())),
+        repositories: Arc::new(GitCheckouts::new(tools)),
+    }
+}
+
+/// The surroundings of a pipeline's file for this process: its [source root](source_root::source_root) as seen from
+/// the current directory, and its environment variables. `stop` kills programs that are running.
+///
+/// # Errors
+///
+/// [`NotFound`](wharf_core::ErrorKind::NotFound) if the directory of the file does not exist.
+pub fn surroundings_of_process(pipeline_file: &Path, stop: StopSignal) -> Result<Surroundings> {
+    let current = std::env::current_dir()
+        .map_err(|source| Error::io("there is no current directory", Path::new("."), source))?;
+    let root = source_root::source_root(&current, pipeline_file)?;
+    let tools = ToolEnvironment::of_process(&root).with_stop_signal(stop);
+    Ok(surroundings(&root, &tools))
+}
