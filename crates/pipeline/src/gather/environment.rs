@@ -6,7 +6,7 @@ use wharf_core::{Error, ErrorKind, Result};
 
 use super::ToolEnvironment;
 use super::freeze::without_local_builds;
-use super::pyproject::without_header;
+use super::pyproject::{NewLockFiles, without_header};
 use super::requirement_files::read_lines;
 use super::words::command_words;
 use crate::inputs::{ActivePython, EnvironmentExport, LocalEnvironment, RequirementsText};
@@ -150,6 +150,7 @@ impl LocalEnvironment for SystemEnvironment {
         let text = match how {
             EnvironmentExport::PipFreeze => self.pip_freeze(),
             EnvironmentExport::PoetryExport => {
+                let _cleanup = NewLockFiles::watch(self.tools.directory());
                 self.tools.run("poetry", &["export", "--format=requirements.txt"])
             }
             EnvironmentExport::Command(command) => {

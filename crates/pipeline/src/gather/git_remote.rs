@@ -103,17 +103,27 @@ fn ordered_names(repository: &Repository) -> Result<Vec<String>> {
 fn describe(repository: &Repository, name: &str, has_commit: bool) -> Result<Remote> {
     let remote = repository.find_remote(name).map_err(unreadable)?;
     let url = remote.url(gix::remote::Direction::Fetch);
-    let service = url
-        .and_then(gix::Url::host)
-        .map_or(Service::Plain, Service::of_host);
-    let text = url.map(|url| url.to_bstring().to_string()).unwrap_or_default();
-    // The user of an SSH URL is part of the address.
-    let is_ssh = url.is_some_and(|url| url.scheme == gix::url::Scheme::Ssh && url.password().is_none());
     Ok(Remote {
-        url: if is_ssh { text } else { without_login(&text) },
-        service,
+        url: url.map(|url| address(repository, url)).unwrap_or_default(),
+        service: url
+            .and_then(gix::Url::host)
+            .map_or(Service::Plain, Service::of_host),
         has_commit,
     })
+}
+
+/// A URL without credentials; a path in its absolute form.
+fn address(repository: &Repository, url: &gix::Url) -> String {
+    let text = url.to_bstring().to_string();
+    match (&url.scheme, url.password(), repository.workdir()) {
+        (gix::url::Scheme::File, _, Some(root)) if !text.contains("://") => {
+            let path = root.join(&text);
+            path.canonicalize().unwrap_or(path).display().to_string()
+        }
+        // The user of an SSH URL is part of the address.
+        (gix::url::Scheme::Ssh, None, _) => text,
+        _ => without_login(&text),
+    }
 }
 
 /// The commits that the branches of a remote are known to be at. `is_first`: branches of no known remote count,

@@ -1,6 +1,6 @@
 //! Checkouts of every kind, made with the `git` command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::git::GitCheckout;
@@ -96,7 +96,7 @@ fn a_clean_pushed_checkout_is_usable_from_every_directory_of_it() {
         (commit, Some("main"), "")
     );
     assert_eq!((code.kind.as_str(), code.requirements.len()), ("git", 0));
-    assert!(code.url.ends_with("remote.git"), "{}", code.url);
+    assert_eq!(Path::new(&code.url), sandbox.path("remote.git"));
     assert_eq!(sandbox.usable("work/sub").subdirectory, "sub");
 }
 

@@ -117,7 +117,7 @@ pub(super) fn poetry_arguments(directory: &Path) -> Vec<String> {
 }
 
 fn resolve(environment: &ToolEnvironment, directory: &Path) -> Result<String> {
-    let _cleanup = NewFiles::watch(directory, &["uv.lock", "poetry.lock"]);
+    let _cleanup = NewLockFiles::watch(directory);
     let stops = |error: &Error| matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout);
     let uv = match environment.run("uv", &uv_arguments(directory)) {
         Ok(text) => return Ok(text),
@@ -155,17 +155,17 @@ fn said(error: &Error) -> String {
     }
 }
 
-/// Files that are removed when this is dropped, unless they were there before.
-struct NewFiles(Vec<PathBuf>);
+/// Lock files that are removed when this is dropped, unless they were there before.
+pub(super) struct NewLockFiles(Vec<PathBuf>);
 
-impl NewFiles {
-    fn watch(directory: &Path, names: &[&str]) -> Self {
-        let paths = names.iter().map(|name| directory.join(name));
-        Self(paths.filter(|path| !path.exists()).collect())
+impl NewLockFiles {
+    pub(super) fn watch(directory: &Path) -> Self {
+        let paths = ["uv.lock", "poetry.lock"].map(|name| directory.join(name));
+        Self(paths.into_iter().filter(|path| !path.exists()).collect())
     }
 }
 
-impl Drop for NewFiles {
+impl Drop for NewLockFiles {
     fn drop(&mut self) {
         for path in &self.0 {
             // Most were never made.
