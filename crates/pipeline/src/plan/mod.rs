@@ -230,7 +230,7 @@ impl ImagePlan {
             .iter()
             .map(|file| file.content.as_str())
             .collect();
-        (!contents.is_empty()).then(|| contents.join("\n"))
+        Some(contents.join("\n")).filter(|text| !text.is_empty())
     }
 }
 

@@ -8,6 +8,7 @@ use super::PlanInput;
 use super::checksum::Checksum;
 use super::questions::Questions;
 use crate::decide::{CodeSource, ImageRequest};
+use crate::gather::default_parent_image;
 use crate::inputs::{DetectedRequirements, LocalRepository, RequirementsText};
 use crate::requirements::{GatheredRequirements, RequirementsFile, integration_packages};
 use crate::settings::{DockerBuildConfig, DockerSettings, Requirements};
@@ -331,21 +332,10 @@ fn add_config(sum: &mut Checksum, config: Option<&DockerBuildConfig>) {
     sum.optional(config.dockerignore.as_deref());
 }
 
-/// ZenML's image for the Python and the ZenML that are active, else Python's own.
+/// The configured parent image, else the one for the active Python.
 pub(super) fn default_parent(input: &PlanInput<'_>, questions: &mut Questions<'_>) -> Result<String> {
     if let Some(image) = &input.default_parent {
         return Ok(image.clone());
     }
-    let Some(python) = questions.python()? else {
-        return Err(Error::new(
-            ErrorKind::InvalidConfiguration,
-            "there is no parent image, and no active Python to choose one for",
-        )
-        .with_hint("Set `parent_image`, or activate the Python environment of the pipeline."));
-    };
-    let (major, minor) = (python.major, python.minor);
-    Ok(match python.zenml {
-        Some(version) => format!("zenmldocker/zenml:{version}-py{major}.{minor}"),
-        None => format!("python:{major}.{minor}-slim"),
-    })
+    Ok(default_parent_image(questions.python()?.as_ref(), None))
 }

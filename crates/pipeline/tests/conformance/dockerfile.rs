@@ -1,6 +1,7 @@
 //! Docker settings and the image they make.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -11,8 +12,9 @@ use wharf_pipeline::dockerfile::NEWLINE_ARGUMENT;
 use wharf_pipeline::plan::{CodeRepositoryUse, ImagePlan, StackNeeds};
 use wharf_pipeline::{DockerSettings, ImageRequest, PipelinePlan, PlanInput};
 
-use crate::compare::{Answer, SKIPPED, compare};
-use crate::world::{ROOT, World, builder, registry, texts};
+use crate::compare::{Answer, compare};
+use crate::disk::Disk;
+use crate::world::{builder, registry, repository, texts};
 
 #[derive(Deserialize)]
 struct Cases {
@@ -42,19 +44,14 @@ impl Case {
         let Ok((settings, _)) = DockerSettings::from_yaml(self.settings.get(), &unchanged) else {
             return json!({"error": "settings"});
         };
-        if self.needs_programs(&settings) {
-            return SKIPPED.into();
-        }
-        let mut world = World::new(&self.source_root_files);
-        if let Some(requirements) = &self.code_repository_requirements {
-            world = world.with_repository(requirements.clone());
-        }
+        let disk = Disk::new(&self.source_root_files, &self.tools);
+        let repository = self.code_repository_requirements.clone().map(repository);
         let registry = registry("registry.example.com", None);
         let cache_mounts = settings.python_package_installer_cache_mount.is_some();
         let input = PlanInput {
             pipeline: "p",
             images: vec![self.request(settings)],
-            surroundings: &world.surroundings(),
+            surroundings: &disk.surroundings(repository.unwrap_or_default()),
             stack: StackNeeds {
                 requirements: self.stack_requirements.clone(),
                 apt_packages: self.stack_apt_packages.clone(),
@@ -65,7 +62,7 @@ impl Case {
             code_repository: CodeRepositoryUse::Auto,
         };
         match PipelinePlan::new(&input) {
-            Ok(plan) => image(&plan.images[0]),
+            Ok(plan) => disk.with_root_hidden(&image(&plan.images[0], disk.root())),
             Err(_) => json!({"error": "build"}),
         }
     }
@@ -80,15 +77,6 @@ impl Case {
             .collect();
         request.extra_requirements = extra_requirements(&self.extra_requirements_files);
         request
-    }
-
-    /// Whether programs of the case, or of the system, would have to run.
-    fn needs_programs(&self, settings: &DockerSettings) -> bool {
-        let first = settings
-            .pyproject_export_command
-            .as_ref()
-            .and_then(|words| words.first());
-        !self.tools.is_empty() || first.is_some_and(|program| program != "echo")
     }
 
     /// ZenML's answer in the form of wharf's.
@@ -127,7 +115,7 @@ pub(crate) fn extra_requirements(files: &Value) -> Vec<ExtraRequirements> {
         .collect()
 }
 
-fn image(plan: &ImagePlan) -> Value {
+fn image(plan: &ImagePlan, root: &Path) -> Value {
     let files = plan.requirements_files.iter();
     let dockerfile = plan.dockerfile.as_deref().unwrap_or_default();
     let ignore_file = plan
@@ -141,7 +129,7 @@ fn image(plan: &ImagePlan) -> Value {
         "requirements": plan.requirements(),
         "apt_packages": plan.apt_packages,
         "include_files": plan.include_files,
-        "dockerignore": ignore_file.map(|path| path.strip_prefix(ROOT).unwrap().to_owned()),
+        "dockerignore": ignore_file.map(|path| path.strip_prefix(root).unwrap().to_owned()),
         "repository": plan.image.split(':').next(),
         "installs": installs(dockerfile),
         "build_args": arguments(dockerfile),

@@ -4,5 +4,6 @@
 
 mod compare;
 mod decisions;
+mod disk;
 mod dockerfile;
 mod world;

@@ -35,14 +35,7 @@ impl World {
     }
 
     pub(crate) fn with_repository(mut self, requirements: Vec<String>) -> Self {
-        self.repository = LocalRepository::Usable(RepositoryCode {
-            kind: "github".into(),
-            url: "https://github.com/org/repo".into(),
-            commit: "0".repeat(40),
-            branch: None,
-            subdirectory: String::new(),
-            requirements,
-        });
+        self.repository = repository(requirements);
         self
     }
 
@@ -91,11 +84,7 @@ impl LocalEnvironment for World {
     }
 
     fn python(&self) -> Result<Option<ActivePython>> {
-        Ok(Some(ActivePython {
-            major: 3,
-            minor: 11,
-            zenml: Some("0.98.0".into()),
-        }))
+        Ok(Some(python()))
     }
 }
 
@@ -129,6 +118,27 @@ impl RequirementsSource for World {
 impl CodeRepositories for World {
     fn local(&self, _: &Path) -> Result<LocalRepository> {
         Ok(self.repository.clone())
+    }
+}
+
+/// A repository that has the code, and needs these packages in the image.
+pub(crate) fn repository(requirements: Vec<String>) -> LocalRepository {
+    LocalRepository::Usable(RepositoryCode {
+        kind: "github".into(),
+        url: "https://github.com/org/repo".into(),
+        commit: "0".repeat(40),
+        branch: None,
+        subdirectory: String::new(),
+        requirements,
+    })
+}
+
+/// The Python and the ZenML that the data was observed with.
+pub(crate) fn python() -> ActivePython {
+    ActivePython {
+        major: 3,
+        minor: 11,
+        zenml: Some("0.98.0".into()),
     }
 }
 
