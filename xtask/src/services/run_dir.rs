@@ -9,8 +9,10 @@
 //! - `address`: how to reach it, once it answers;
 //! - `log`: what the daemon printed.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -50,7 +52,7 @@ impl RunDir {
     pub(crate) fn temporary() -> Result<RunDir> {
         stop_abandoned();
         let path = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
-        fs::create_dir_all(&path)?;
+        make_private(&path)?;
         fs::write(
             path.join("owner"),
             Process::with_id(std::process::id())?.to_text(),
@@ -64,7 +66,7 @@ impl RunDir {
     pub(crate) fn shared() -> Result<RunDir> {
         stop_abandoned();
         let path = shared_path();
-        fs::create_dir_all(&path)?;
+        make_private(&path)?;
         stop_on_signal(&path)?;
         Ok(RunDir { path, keep: false })
     }
@@ -94,12 +96,15 @@ impl Drop for RunDir {
 }
 
 /// Where `cargo xtask services up` keeps its services; one place per user.
-pub(crate) fn shared_path() -> PathBuf {
+fn shared_path() -> PathBuf {
     std::env::temp_dir().join(format!("wharf-services-{}", nix::unistd::getuid()))
 }
 
 /// The address of a service that `cargo xtask services up` has left running.
 pub(crate) fn shared_address(name: &str) -> Option<String> {
+    if !is_ours(&shared_path()) {
+        return None;
+    }
     let folder = shared_path().join(name);
     let process = Process::from_text(&fs::read_to_string(folder.join("pid")).ok()?)?;
     let address = fs::read_to_string(folder.join("address")).ok()?;
@@ -186,8 +191,15 @@ impl ServiceDir {
     }
 }
 
+/// Stops the services that `cargo xtask services up` has left running.
+pub(crate) fn stop_shared() {
+    if is_ours(&shared_path()) {
+        stop_all(&shared_path());
+    }
+}
+
 /// Stops everything that is noted in a run's folder, unmounts what is left, and removes the folder.
-pub(crate) fn stop_all(folder: &Path) {
+fn stop_all(folder: &Path) {
     let _guard = lock(&STOPPING);
     let services = subfolders(folder);
     services.iter().for_each(|service| stop_service(service));
@@ -229,6 +241,21 @@ pub(crate) fn systemd_runs() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
+/// Makes a folder nobody else can look into; one that is there already must be ours.
+fn make_private(folder: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && is_ours(folder) => Ok(()),
+        result => result.with_context(|| format!("cannot make {}", folder.display())),
+    }
+}
+
+/// Whether this user made the folder. Everybody can make one in the folder for temporary files, and what is noted in a
+/// run's folder is stopped and removed.
+fn is_ours(folder: &Path) -> bool {
+    let user = nix::unistd::getuid().as_raw();
+    fs::symlink_metadata(folder).is_ok_and(|folder| folder.is_dir() && folder.uid() == user)
+}
+
 fn subfolders(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     entries
@@ -261,6 +288,7 @@ fn stop_abandoned() {
         folder
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))
+            && is_ours(folder)
     });
     for folder in of_runs {
         let owner = fs::read_to_string(folder.join("owner")).ok();
@@ -327,6 +355,18 @@ mod tests {
             mount_points(MOUNTS, Path::new("/tmp/run/engine/netns/a")).len(),
             0
         );
+    }
+
+    #[test]
+    fn a_folder_must_be_ours() {
+        let folder = std::env::temp_dir().join(format!("wharf-xtask-private-{}", std::process::id()));
+        make_private(&folder).unwrap();
+        make_private(&folder).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        fs::remove_dir(&folder).unwrap();
+        std::os::unix::fs::symlink("/tmp", &folder).unwrap();
+        make_private(&folder).unwrap_err();
+        fs::remove_file(&folder).unwrap();
     }
 
     fn service(name: &str) -> ServiceDir {

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::Services;
 use super::machine::Machine;
-use super::run_dir::{RunDir, shared_path, stop_all};
+use super::run_dir::{RunDir, stop_shared};
 
 /// Starts what does not run yet, leaves all of it running, and prints a line for the shell for each.
 pub(crate) fn up() -> Result<()> {
@@ -22,6 +22,6 @@ pub(crate) fn up() -> Result<()> {
 
 /// Stops what [`up`] started.
 pub(crate) fn down() -> Result<()> {
-    stop_all(&shared_path());
+    stop_shared();
     Ok(())
 }
