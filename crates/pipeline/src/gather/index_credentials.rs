@@ -107,7 +107,8 @@ pub fn secret_argument(name: &str, value: &str) -> Option<Secret> {
 /// Whether a text has a URL with a password or a token in it.
 ///
 /// A user name alone counts as a token in `http` URLs, unless it is one of the names that services give to
-/// everybody, such as `git` and `oauth2accesstoken`.
+/// everybody, such as `git` and `oauth2accesstoken`, or the owner of what the URL names, as in
+/// `https://org@dev.azure.com/org/…`.
 #[must_use]
 pub fn has_credentials(text: &str) -> bool {
     logins(text).any(|login| login.is_secret())
@@ -179,6 +180,8 @@ fn without_comment_credentials(line: &LogicalLine<'_>) -> String {
 struct Login<'t> {
     text: &'t str,
     scheme: &'t str,
+    /// The first part of the path.
+    owner: &'t str,
     start: usize,
     /// Where the `@` is.
     end: usize,
@@ -197,6 +200,7 @@ impl Login<'_> {
         let http = self.scheme.ends_with("http") || self.scheme.ends_with("https");
         let public = PUBLIC_USERS
             .iter()
+            .chain([&self.owner])
             .any(|public| public.eq_ignore_ascii_case(user));
         http && !user.is_empty() && !public && !is_open(user) && user != HIDDEN
     }
@@ -220,9 +224,13 @@ fn logins(text: &str) -> impl Iterator<Item = Login<'_>> {
         let scheme = text[..at]
             .rsplit(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')))
             .next()?;
+        let path = text[start + authority.len()..]
+            .strip_prefix('/')
+            .unwrap_or_default();
         Some(Login {
             text: &text[start..end],
             scheme,
+            owner: path.split('/').next().unwrap_or_default(),
             start,
             end,
         })
@@ -286,6 +294,7 @@ mod tests {
             "--index-url https://h/simple\n",
             "git+ssh://git@github.com/o/r.git",
             "git+https://git@github.com/o/r@main",
+            "git+https://org@dev.azure.com/org/p/_git/r",
             "-i https://oauth2accesstoken@europe-python.pkg.dev/p/r/simple/",
             "pkg @ https://h/a@b/x.whl\r\n",
             "-e git@github.com:o/r.git#egg=r",
