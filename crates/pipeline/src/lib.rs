@@ -7,15 +7,19 @@
 //! | [`requirements`] | which Python packages an image gets, in which order |
 //! | [`dockerfile`] | the generated Dockerfile |
 //! | [`plan`] | for every image what happens, and why |
+//! | [`execute`] | from a plan to images: reuse what there is, build the rest |
+//! | [`records`] | which images were built, from what, and when |
 //! | [`inputs`] | the questions that planning asks the world outside: Python, files, repositories |
 //! | [`gather`] | the answers to them, from the machine itself |
 
 pub mod decide;
 pub mod dockerfile;
+pub mod execute;
 pub mod gather;
 pub mod inputs;
 mod nearest;
 pub mod plan;
+pub mod records;
 pub mod requirements;
 pub mod settings;
 

@@ -1,0 +1,76 @@
+//! From an execution to its record.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use wharf_core::{Error, ErrorKind, Result};
+
+use super::{BuildRecord, ImageRecord};
+use crate::execute::{Execution, ImageResult};
+use crate::plan::{ImagePlan, PipelinePlan};
+
+/// What a record says beside the images.
+#[derive(Debug, Clone, Default)]
+pub struct RecordContext {
+    /// The stack's name.
+    pub stack: Option<String>,
+    /// The flavor that built.
+    pub builder: String,
+    /// Where the code is in the artifact store.
+    pub code_archive: Option<String>,
+}
+
+impl BuildRecord {
+    /// The record of an execution. Images that are not there are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Unexpected`](ErrorKind::Unexpected) when the machine has no random numbers for the id.
+    pub fn of(plan: &PipelinePlan, execution: &Execution, context: RecordContext) -> Result<Self> {
+        let images = plan.images.iter().zip(&execution.images);
+        Ok(Self {
+            id: new_id()?,
+            pipeline: plan.pipeline.clone(),
+            created: Timestamp::now(),
+            duration_seconds: (execution.duration.as_secs_f64() * 1000.0).round() / 1000.0,
+            stack: context.stack,
+            builder: context.builder,
+            commit: plan.repository.as_ref().map(|code| code.commit.clone()),
+            repository: plan.repository.as_ref().map(|code| code.url.clone()),
+            code_archive: context.code_archive,
+            images: images
+                .flat_map(|(plan, result)| by_key(plan, result))
+                .collect::<BTreeMap<_, _>>(),
+        })
+    }
+}
+
+fn by_key(plan: &ImagePlan, result: &ImageResult) -> Vec<(String, ImageRecord)> {
+    let Some(ready) = result.ready() else {
+        return Vec::new();
+    };
+    let record = ImageRecord {
+        reference: ready.reference.clone(),
+        image: plan.image.clone(),
+        checksum: plan.checksum.clone(),
+        content_key: result.content_key.as_ref().map(ToString::to_string),
+        parent_image: plan.parent_image.clone(),
+        dockerfile: plan.dockerfile.clone(),
+        requirements: plan.requirements(),
+        apt_packages: plan.apt_packages.clone(),
+        contains_code: plan.include_files,
+        steps: plan.steps.clone(),
+    };
+    plan.keys
+        .iter()
+        .map(|key| (key.clone(), record.clone()))
+        .collect()
+}
+
+fn new_id() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|source| {
+        Error::new(ErrorKind::Unexpected, "there are no random numbers").with_source(source)
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
