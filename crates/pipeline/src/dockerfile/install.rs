@@ -1,8 +1,12 @@
 //! How the installers are called.
 
 use wharf_core::builder::DockerfileDialect;
+use wharf_core::options::{BuildOption, BuildSecret, SecretSource};
+use wharf_core::{Error, ErrorKind, Secret};
 
 use super::quote::run_words;
+use crate::gather::index_credentials::secret_argument;
+use crate::requirements::RequirementsFile;
 use crate::settings::{DockerSettings, InstallerArgument, PythonPackageInstaller};
 
 /// How long pip waits for an answer, in seconds; its own default of 15 is short for large wheels.
@@ -11,19 +15,21 @@ const PIP_TIMEOUT: &str = "60";
 /// The option that a cache mount makes senseless.
 const NO_CACHE: &str = "no-cache-dir";
 
-/// A call of the installer with a requirements file.
+/// A call of the installer, but for the requirements file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstallCommand {
-    /// What stands behind `RUN --mount=`, if anything does.
-    pub mount: Option<String>,
+    /// What stands behind each `RUN --mount=`.
+    pub mounts: Vec<String>,
     /// The program and its arguments.
     pub words: Vec<String>,
+    /// A further requirements file, which is a secret.
+    pub secret_file: Option<String>,
 }
 
 impl InstallCommand {
-    /// The command for a file, as settings and builder want it.
+    /// The command, as settings and builder want it.
     #[must_use]
-    pub fn new(settings: &DockerSettings, dialect: &DockerfileDialect, file: &str) -> Self {
+    pub fn new(settings: &DockerSettings, dialect: &DockerfileDialect) -> Self {
         let mount = mount(settings, dialect);
         let (program, defaults): (&[&str], &[(&str, Option<&str>)]) = match settings.python_package_installer
         {
@@ -40,7 +46,8 @@ impl InstallCommand {
                 value: value.map(str::to_owned),
             })
             .collect();
-        for argument in &settings.python_package_installer_args {
+        let own = settings.python_package_installer_args.iter();
+        for argument in own.filter(|argument| secret_line(argument).is_none()) {
             match arguments.iter_mut().find(|known| known.name == argument.name) {
                 Some(known) => known.value.clone_from(&argument.value),
                 None => arguments.push(argument.clone()),
@@ -49,18 +56,89 @@ impl InstallCommand {
         arguments.retain(|argument| mount.is_none() || argument.name != NO_CACHE);
         let mut words: Vec<String> = program.iter().map(|word| (*word).to_owned()).collect();
         words.extend(arguments.iter().map(option));
-        words.extend(["-r".to_owned(), file.to_owned()]);
-        Self { mount, words }
-    }
-
-    /// The whole instruction.
-    pub(super) fn instruction(&self) -> String {
-        let words = run_words(&self.words);
-        match &self.mount {
-            Some(mount) => format!("RUN --mount={mount} {words}"),
-            None => format!("RUN {words}"),
+        Self {
+            mounts: mount.into_iter().collect(),
+            words,
+            secret_file: None,
         }
     }
+
+    /// The same with a secret as a further requirements file.
+    pub(super) fn with_secret(mut self, secret: Option<&BuildSecret>) -> Self {
+        if let Some(secret) = secret {
+            self.mounts
+                .push(format!("type=secret,id={},required=true", secret.id));
+            self.secret_file = Some(format!("/run/secrets/{}", secret.id));
+        }
+        self
+    }
+
+    /// The same for packages alone, without what they need.
+    pub(super) fn without_dependencies(mut self) -> Self {
+        self.words.push("--no-deps".to_owned());
+        self
+    }
+
+    /// The whole instruction for a file.
+    pub(super) fn instruction(&self, file: &str) -> String {
+        let mut words = self.words.clone();
+        words.extend(["-r".to_owned(), file.to_owned()]);
+        if let Some(secret) = &self.secret_file {
+            words.extend(["-r".to_owned(), secret.clone()]);
+        }
+        let mounts: Vec<String> = self
+            .mounts
+            .iter()
+            .map(|mount| format!("--mount={mount} "))
+            .collect();
+        format!("RUN {}{}", mounts.concat(), run_words(&words))
+    }
+}
+
+/// The secret that goes with a file: its own lines and the installer's options that hold credentials.
+pub(super) fn secret(settings: &DockerSettings, file: &RequirementsFile) -> Option<BuildSecret> {
+    let options = settings
+        .python_package_installer_args
+        .iter()
+        .filter_map(secret_line);
+    let lines: Vec<Secret> = options.chain(file.secret_lines.iter().cloned()).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    let text: String = lines.iter().map(|line| format!("{}\n", line.expose())).collect();
+    Some(BuildSecret {
+        id: file.name.trim_start_matches('.').to_owned(),
+        source: SecretSource::Value(Secret::new(text)),
+    })
+}
+
+/// Options that say where packages are, and what a requirements file calls them.
+const PLACES: [(&str, &str); 5] = [
+    ("index-url", "index-url"),
+    ("extra-index-url", "extra-index-url"),
+    ("find-links", "find-links"),
+    ("default-index", "index-url"),
+    ("index", "extra-index-url"),
+];
+
+/// The line of a requirements file that says the same as an option that holds credentials.
+fn secret_line(argument: &InstallerArgument) -> Option<Secret> {
+    let name = argument.name.replace('_', "-");
+    let (_, name) = PLACES.iter().find(|(option, _)| *option == name)?;
+    secret_argument(name, argument.value.as_deref()?)
+}
+
+/// The error for credentials that a builder could not keep out of the image.
+pub(super) fn no_secrets(file: &str) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("`{file}` is installed with credentials, and this builder cannot keep them out of the image"),
+    )
+    .with_hint(format!(
+        "Use a builder that mounts secrets ({}). Or set the index yourself in `environment`, for example as \
+         PIP_EXTRA_INDEX_URL, where everyone who has the image can read it.",
+        BuildOption::Secrets.served_by()
+    ))
 }
 
 fn option(argument: &InstallerArgument) -> String {

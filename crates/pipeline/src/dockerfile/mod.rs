@@ -9,10 +9,12 @@ mod quote;
 
 use std::collections::BTreeMap;
 
+use wharf_core::Result;
 use wharf_core::builder::DockerfileDialect;
+use wharf_core::options::BuildSecret;
 
 pub use self::install::InstallCommand;
-use self::install::{INSTALL_UV, apt_instruction, installer_defaults};
+use self::install::{INSTALL_UV, apt_instruction, installer_defaults, no_secrets, secret};
 pub use self::quote::NEWLINE_ARGUMENT;
 use self::quote::{env_value, json_words, run_shell};
 use crate::requirements::RequirementsFile;
@@ -49,12 +51,18 @@ pub struct GeneratedDockerfile {
     pub text: String,
     /// Build arguments that must be given, beside the user's own: [`NEWLINE_ARGUMENT`], where a value needs it.
     pub build_args: BTreeMap<String, String>,
+    /// Secrets that must be given: requirements with credentials in them.
+    pub secrets: Vec<BuildSecret>,
 }
 
 impl Ingredients<'_> {
     /// Writes the Dockerfile for a builder.
-    #[must_use]
-    pub fn dockerfile(&self, dialect: &DockerfileDialect) -> GeneratedDockerfile {
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](wharf_core::ErrorKind::Unsupported) when requirements or options of the installer hold
+    /// credentials and the builder cannot mount secrets, naming the builders that can.
+    pub fn dockerfile(&self, dialect: &DockerfileDialect) -> Result<GeneratedDockerfile> {
         let mut lines = vec![
             format!("FROM {}", self.parent),
             format!("WORKDIR {APP_DIRECTORY}"),
@@ -69,7 +77,7 @@ impl Ingredients<'_> {
         if !self.apt_packages.is_empty() {
             lines.push(apt_instruction(self.apt_packages, dialect));
         }
-        self.install(dialect, &mut lines);
+        let secrets = self.install(dialect, &mut lines)?;
         if self.runs_zenml {
             lines.push(format!(
                 "ENV ZENML_ENABLE_REPO_INIT_WARNINGS=False \\\n    ZENML_CONFIG_PATH={APP_DIRECTORY}/.zenconfig"
@@ -78,7 +86,11 @@ impl Ingredients<'_> {
         self.files(dialect, &mut lines);
         self.end(&mut lines);
         let text = lines.join("\n") + "\n";
-        GeneratedDockerfile { text, build_args }
+        Ok(GeneratedDockerfile {
+            text,
+            build_args,
+            secrets,
+        })
     }
 
     fn needs_newline(&self) -> bool {
@@ -90,12 +102,13 @@ impl Ingredients<'_> {
         values.any(|value| value.contains('\n'))
     }
 
-    fn install(&self, dialect: &DockerfileDialect, lines: &mut Vec<String>) {
+    fn install(&self, dialect: &DockerfileDialect, lines: &mut Vec<String>) -> Result<Vec<BuildSecret>> {
+        let mut secrets = Vec::new();
         let wanted: Vec<&RequirementsFile> =
             self.requirements.iter().filter(|file| !file.is_blank()).collect();
         let command = self.settings.local_project_install_command.as_deref();
         if wanted.is_empty() && command.is_none() {
-            return;
+            return Ok(secrets);
         }
         lines.extend(installer_defaults(self.settings));
         let is_uv = self.settings.python_package_installer == PythonPackageInstaller::Uv;
@@ -103,11 +116,23 @@ impl Ingredients<'_> {
             lines.push(INSTALL_UV.to_owned());
         }
         for file in wanted {
+            let secret = secret(self.settings, file);
+            if secret.is_some() && !dialect.secret_mounts {
+                return Err(no_secrets(&file.name));
+            }
+            let command = InstallCommand::new(self.settings, dialect).with_secret(secret.as_ref());
+            if file.large.is_some() {
+                let name = file.large_name();
+                lines.push(format!("COPY {name} ./"));
+                lines.push(command.clone().without_dependencies().instruction(&name));
+            }
             let mut names = vec![file.name.as_str()];
             names.extend(file.included.iter().map(|included| included.name.as_str()));
             lines.push(format!("COPY {} ./", names.join(" ")));
-            lines.push(InstallCommand::new(self.settings, dialect, &file.name).instruction());
+            lines.push(command.instruction(&file.name));
+            secrets.extend(secret);
         }
+        Ok(secrets)
     }
 
     /// Opens `/app` for whoever runs the image, and puts the files there. Their modes are those of the context;

@@ -23,6 +23,8 @@ fn file(name: &str, content: &str) -> RequirementsFile {
         name: name.into(),
         content: content.into(),
         included: Vec::new(),
+        large: None,
+        secret_lines: Vec::new(),
     }
 }
 
@@ -37,7 +39,7 @@ fn chown() -> DockerfileDialect {
 fn nothing_is_installed_when_nothing_needs_it() {
     let settings = DockerSettings::default();
     assert_eq!(
-        ingredients(&settings).dockerfile(&chown()).text,
+        ingredients(&settings).dockerfile(&chown()).unwrap().text,
         "FROM python:3.11-slim\nWORKDIR /app\nRUN chmod -R a+rwX .\n"
     );
     let blank = [file("r", "# nothing\n")];
@@ -45,7 +47,7 @@ fn nothing_is_installed_when_nothing_needs_it() {
         requirements: &blank,
         ..ingredients(&settings)
     };
-    assert!(!with_blank.dockerfile(&chown()).text.contains("uv"));
+    assert!(!with_blank.dockerfile(&chown()).unwrap().text.contains("uv"));
 }
 
 #[test]
@@ -69,7 +71,8 @@ local_project_install_command: pip install .
         runs_zenml: true,
         ..ingredients(&settings)
     }
-    .dockerfile(&chown());
+    .dockerfile(&chown())
+    .unwrap();
     let expected = r#"FROM python:3.11-slim
 WORKDIR /app
 ARG TOKEN
@@ -112,6 +115,7 @@ fn a_builder_with_cache_mounts_keeps_downloads_out_of_the_image() {
         ..ingredients(&settings)
     }
     .dockerfile(&dialect)
+    .unwrap()
     .text;
     assert!(
         text.contains(
@@ -130,6 +134,7 @@ fn a_builder_without_chown_changes_the_owner_afterwards() {
         ..ingredients(&settings)
     }
     .dockerfile(&DockerfileDialect::default())
+    .unwrap()
     .text;
     assert!(text.contains("COPY . .\nRUN find . ! -user ml -exec chown ml {} +\nUSER ml\n"));
 }
@@ -142,7 +147,7 @@ fn uv_is_there_for_a_command_that_calls_it() {
         ("./uv-x", false),
     ] {
         let settings = settings(&format!("local_project_install_command: {command}"));
-        let text = ingredients(&settings).dockerfile(&chown()).text;
+        let text = ingredients(&settings).dockerfile(&chown()).unwrap().text;
         assert_eq!(
             text.contains("pip install --no-cache-dir uv"),
             is_needed,
@@ -165,6 +170,70 @@ fn included_files_come_along() {
         ..ingredients(&settings)
     }
     .dockerfile(&chown())
+    .unwrap()
     .text;
     assert!(text.contains("COPY r .i ./\n"));
+}
+
+#[test]
+fn credentials_reach_the_installer_as_a_secret_and_nothing_else() {
+    let settings = settings(
+        "
+python_package_installer_args: {index-url: 'https://me:planted@pypi.example/simple', upgrade: null}
+requirements: [a]
+",
+    );
+    let mut with_secret = file(".zenml_user_requirements", "# from a build secret: …\na\n");
+    with_secret.secret_lines.push(wharf_core::Secret::new(
+        "--extra-index-url https://you:planted@b.example",
+    ));
+    let requirements = [with_secret];
+    let ingredients = Ingredients {
+        requirements: &requirements,
+        ..ingredients(&settings)
+    };
+    let error = ingredients.dockerfile(&chown()).unwrap_err();
+    assert_eq!(error.kind(), wharf_core::ErrorKind::Unsupported);
+    assert!(error.hint().unwrap().contains("BuildKit"));
+    let dialect = DockerfileDialect {
+        secret_mounts: true,
+        ..chown()
+    };
+    let generated = ingredients.dockerfile(&dialect).unwrap();
+    assert!(generated.text.contains(
+        "RUN --mount=type=secret,id=zenml_user_requirements,required=true uv pip install --no-cache-dir --upgrade -r \
+         .zenml_user_requirements -r /run/secrets/zenml_user_requirements\n"
+    ));
+    assert!(!format!("{generated:?}").contains("planted"));
+    assert_eq!(
+        generated.secrets[0].read().unwrap(),
+        b"--index-url https://me:planted@pypi.example/simple\n--extra-index-url https://you:planted@b.example\n"
+    );
+}
+
+#[test]
+fn large_packages_of_a_lock_have_a_layer_of_their_own() {
+    let settings = DockerSettings::default();
+    let lock = crate::requirements::GatheredRequirements {
+        local: Some(crate::inputs::RequirementsText::plain("numpy==2\ntorch==2.6.0\n")),
+        local_is_lock: true,
+        own: Some(crate::inputs::RequirementsText::plain("a==1\ntorch==2.6.0\n")),
+        ..Default::default()
+    };
+    let requirements = lock.into_files().unwrap();
+    let text = Ingredients {
+        requirements: &requirements,
+        ..ingredients(&settings)
+    }
+    .dockerfile(&chown())
+    .unwrap()
+    .text;
+    let expected = "\
+COPY .zenml_local_requirements_large ./
+RUN uv pip install --no-cache-dir --no-deps -r .zenml_local_requirements_large
+COPY .zenml_local_requirements ./
+RUN uv pip install --no-cache-dir -r .zenml_local_requirements
+COPY .zenml_user_requirements ./
+";
+    assert!(text.contains(expected), "{text}");
 }

@@ -44,6 +44,7 @@ fn image(name: &str, built_on: Option<usize>) -> ImagePlan {
             context_root: None,
             ignore_file: None,
             files: Vec::new(),
+            missing: Vec::new(),
             dockerfile: ("Dockerfile".into(), dockerfile),
             options: wharf_core::options::DockerBuildOptions::default(),
             pull: PullParent::No,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use wharf_core::context::DockerfileSource;
 use wharf_core::options::DockerBuildOptions;
-use wharf_core::{BuildContext, FileSource, ImageReference, Result};
+use wharf_core::{BuildContext, Error, ErrorKind, FileSource, ImageReference, Result};
 
 /// Everything a builder must be told about an image, beside the components of the stack.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct BuildInstructions {
     pub ignore_file: Option<PathBuf>,
     /// Files of the context that are on no disk: requirements files and what was asked to be added.
     pub files: Vec<(String, Vec<u8>)>,
+    /// Files that requirements include and that do not exist: with them nothing can be built.
+    pub missing: Vec<String>,
     /// The Dockerfile's name in the context, and its text.
     pub dockerfile: (String, String),
     /// How to build; `pull` is said by [`pull`](Self::pull).
@@ -41,9 +43,18 @@ impl BuildInstructions {
     ///
     /// # Errors
     ///
+    /// [`NotFound`](wharf_core::ErrorKind::NotFound) when requirements include files that do not exist,
     /// [`InvalidInput`](wharf_core::ErrorKind::InvalidInput) when an added file has a name that leaves the
     /// context.
     pub fn context(&self) -> Result<BuildContext> {
+        if !self.missing.is_empty() {
+            let message = format!(
+                "requirements include what does not exist: {}",
+                self.missing.join(", ")
+            );
+            return Err(Error::new(ErrorKind::NotFound, message)
+                .with_hint("Add the files, or leave out the lines that include them."));
+        }
         let mut context = match &self.context_root {
             Some(root) => BuildContext::new(root),
             None => BuildContext::empty(),

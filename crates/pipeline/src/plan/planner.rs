@@ -16,6 +16,7 @@ use crate::decide::{
     CodeSource, ImageRequest, PipelineCode, check_repository, default_tag, intermediate_tag, unique_tag,
 };
 use crate::dockerfile::Ingredients;
+use crate::gather::index_credentials::has_credentials;
 use crate::inputs::LocalRepository;
 use crate::settings::{DockerBuildConfig, DockerSettings};
 
@@ -161,15 +162,9 @@ fn warnings(groups: &[Group<'_>]) -> Vec<String> {
 
 /// Variables that hold a login stay in the image for whoever has it.
 fn credentials(settings: &DockerSettings) -> Vec<String> {
-    let has_login = |value: &str| {
-        value
-            .split_once("://")
-            .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
-            .is_some_and(|authority| authority.contains('@'))
-    };
     let variables = settings.environment.iter().chain(&settings.runtime_environment);
     variables
-        .filter(|(_, value)| has_login(value))
+        .filter(|(_, value)| has_credentials(value))
         .map(|(name, _)| {
             format!("The variable `{name}` holds a login; everyone who has the image can read it.")
         })
@@ -294,6 +289,7 @@ impl Planner<'_> {
                 .as_deref()
                 .map(|path| self.questions.path(path)),
             files: Vec::new(),
+            missing: Vec::new(),
             dockerfile: (dockerfile_name(&path, root.as_deref()), own.text.clone()),
             context_root: root,
             options: own.config.options()?,
@@ -328,9 +324,10 @@ impl Planner<'_> {
             entrypoint: &recipe.entrypoint,
             runs_zenml: recipe.runs_zenml,
         }
-        .dockerfile(&self.input.builder.dialect);
+        .dockerfile(&self.input.builder.dialect)?;
         self.written += 1;
         options.build_args.extend(generated.build_args);
+        options.secrets.extend(generated.secrets);
         plan.action = Action::Build;
         plan.reason = format!("adds {}", recipe.reasons.join(", "));
         plan.image = name.reference.familiar();
@@ -347,6 +344,7 @@ impl Planner<'_> {
                 .as_deref()
                 .map(|path| self.questions.path(path)),
             files: files(recipe),
+            missing: recipe.missing.clone(),
             dockerfile: (wharf_core::context::DEFAULT_DOCKERFILE.to_owned(), generated.text),
             options,
             pull: given_pull(&config).unwrap_or(pull),
@@ -465,6 +463,9 @@ fn files(recipe: &Recipe) -> Vec<(String, Vec<u8>)> {
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for file in recipe.requirements.iter().filter(|file| !file.is_blank()) {
         files.insert(file.name.clone(), file.content.clone().into_bytes());
+        if let Some(large) = &file.large {
+            files.insert(file.large_name(), large.clone().into_bytes());
+        }
         for included in &file.included {
             files.insert(included.name.clone(), included.content.clone());
         }

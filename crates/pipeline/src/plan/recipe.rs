@@ -9,7 +9,8 @@ use super::checksum::Checksum;
 use super::questions::Questions;
 use crate::decide::{CodeSource, ImageRequest};
 use crate::gather::default_parent_image;
-use crate::inputs::{DetectedRequirements, LocalRepository, RequirementsText};
+use crate::gather::index_credentials::hide_credentials;
+use crate::inputs::{DetectedRequirements, EnvironmentExport, LocalRepository, RequirementsText};
 use crate::requirements::{GatheredRequirements, RequirementsFile, integration_packages};
 use crate::settings::{DockerBuildConfig, DockerSettings, Requirements};
 
@@ -60,6 +61,7 @@ pub(super) struct Recipe {
     pub(super) runs_zenml: bool,
     pub(super) reasons: Vec<&'static str>,
     pub(super) warnings: Vec<String>,
+    pub(super) missing: Vec<String>,
     pub(super) checksum: String,
 }
 
@@ -88,6 +90,7 @@ impl Recipe {
             runs_zenml: false,
             reasons: Vec::new(),
             warnings: Vec::new(),
+            missing: Vec::new(),
             checksum: String::new(),
         };
         if recipe.settings.skip_build {
@@ -136,6 +139,7 @@ impl Recipe {
         };
         if let Some(how) = &settings.replicate_local_python_environment {
             gathered.local = Some(questions.frozen(how)?);
+            gathered.local_is_lock = !matches!(how, EnvironmentExport::Command(_));
             self.reasons.push("the local environment");
         }
         if settings.install_stack_requirements {
@@ -150,6 +154,7 @@ impl Recipe {
             self.reasons.push("integrations");
         }
         let command = settings.pyproject_export_command.as_deref();
+        gathered.pyproject_is_lock = command.is_none();
         if let Some(path) = &settings.pyproject_path {
             gathered.pyproject = Some(questions.project(questions.path(path), command)?);
             self.reasons.push("the project's dependencies");
@@ -169,6 +174,8 @@ impl Recipe {
             self.reasons.push("added requirements");
         }
         let texts = [&gathered.local, &gathered.pyproject, &gathered.own];
+        let missing = texts.into_iter().flatten().flat_map(|text| text.missing.clone());
+        self.missing.extend(missing);
         self.warnings
             .extend(texts.into_iter().flatten().flat_map(|text| text.warnings.clone()));
         Ok(gathered)
@@ -312,7 +319,7 @@ impl Recipe {
         sum.count(settings.python_package_installer_args.len());
         for argument in &settings.python_package_installer_args {
             sum.text(&argument.name);
-            sum.optional(argument.value.as_deref());
+            sum.optional(argument.value.as_deref().map(hide_credentials).as_deref());
         }
         sum.optional(settings.python_package_installer_cache_mount.as_deref());
         sum.optional(settings.local_project_install_command.as_deref());

@@ -15,10 +15,11 @@ mod integrations;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, Result, Secret};
 
 pub use self::integrations::{IntegrationPackages, integration_packages};
 use crate::decide::ExtraRequirements;
+use crate::gather::heavy::split_heavy;
 use crate::inputs::{IncludedFile, RequirementsText};
 
 /// The names of the files, in the order in which they are installed.
@@ -38,6 +39,13 @@ pub struct RequirementsFile {
     /// The files that it includes, beside it.
     #[serde(skip)]
     pub included: Vec<IncludedFile>,
+    /// Its large packages, to be installed by themselves before the whole file is; see
+    /// [`split_heavy`].
+    #[serde(skip)]
+    pub large: Option<String>,
+    /// Lines of it that hold credentials and are not in [`content`](Self::content).
+    #[serde(skip)]
+    pub secret_lines: Vec<Secret>,
 }
 
 impl RequirementsFile {
@@ -45,9 +53,17 @@ impl RequirementsFile {
     #[must_use]
     pub fn is_blank(&self) -> bool {
         let is_blank = |line: &str| line.trim_start_matches('\u{feff}').trim().is_empty();
-        self.content
-            .lines()
-            .all(|line| is_blank(line) || line.trim_start().starts_with('#'))
+        self.secret_lines.is_empty()
+            && self
+                .content
+                .lines()
+                .all(|line| is_blank(line) || line.trim_start().starts_with('#'))
+    }
+
+    /// The name of the file of [`large`](Self::large) packages in the image.
+    #[must_use]
+    pub fn large_name(&self) -> String {
+        format!("{}_large", self.name)
     }
 }
 
@@ -56,12 +72,16 @@ impl RequirementsFile {
 pub struct GatheredRequirements {
     /// What the local environment has.
     pub local: Option<RequirementsText>,
+    /// Whether [`local`](Self::local) names everything that is installed.
+    pub local_is_lock: bool,
     /// What the stack's components and the code repository need.
     pub stack: Vec<String>,
     /// What integrations need.
     pub integrations: Vec<String>,
     /// The dependencies of the project.
     pub pyproject: Option<RequirementsText>,
+    /// Whether [`pyproject`](Self::pyproject) names everything that is installed.
+    pub pyproject_is_lock: bool,
     /// The user's own requirements.
     pub own: Option<RequirementsText>,
     /// What the one who asks for the image adds.
@@ -77,14 +97,17 @@ impl GatheredRequirements {
     /// another one has.
     pub fn into_files(self) -> Result<Vec<RequirementsFile>> {
         let mut files = Vec::new();
-        files.extend(self.local.map(|text| with_included(LOCAL, text)));
+        files.extend(self.local.map(|text| of_text(LOCAL, text, self.local_is_lock)));
         files.extend(sorted(STACK, self.stack));
         files.extend(sorted(INTEGRATIONS, self.integrations));
-        files.extend(self.pyproject.map(|text| with_included(PYPROJECT, text)));
+        files.extend(
+            self.pyproject
+                .map(|text| of_text(PYPROJECT, text, self.pyproject_is_lock)),
+        );
         files.extend(
             self.own
                 .filter(|text| !text.content.is_empty())
-                .map(|text| with_included(OWN, text)),
+                .map(|text| of_text(OWN, text, false)),
         );
         for extra in self.extra {
             check_name(&extra.name, &files)?;
@@ -99,12 +122,17 @@ fn plain(name: &str, content: String) -> RequirementsFile {
         name: name.to_owned(),
         content,
         included: Vec::new(),
+        large: None,
+        secret_lines: Vec::new(),
     }
 }
 
-fn with_included(name: &str, text: RequirementsText) -> RequirementsFile {
+fn of_text(name: &str, text: RequirementsText, is_lock: bool) -> RequirementsFile {
+    let split = split_heavy(&text.content).filter(|_| is_lock);
     RequirementsFile {
         included: text.included,
+        large: split.map(|split| split.heavy),
+        secret_lines: text.secret_lines,
         ..plain(name, text.content)
     }
 }
@@ -149,6 +177,7 @@ mod tests {
                 name: ".x".into(),
                 requirements: vec!["g".into(), "f".into()],
             }],
+            ..GatheredRequirements::default()
         };
         let files = gathered.into_files().unwrap();
         let contents: Vec<&str> = files.iter().map(|file| file.content.as_str()).collect();
