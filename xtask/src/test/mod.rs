@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 
 use self::runner::{Runner, Selection};
 use crate::process::{self, cargo};
-use crate::services::Services;
 use crate::services::machine::Machine;
 use crate::services::run_dir::RunDir;
+use crate::services::{Services, lock_set_up};
 use crate::summary::Summary;
 use crate::{features, lint, target_dir};
 
@@ -22,11 +22,24 @@ pub(crate) struct Options {
     pub(crate) filters: Vec<String>,
 }
 
+/// Programs that tests call, and the packages they come in: a machine made for one purpose may have none of them.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("bash", "bash"),
+    ("git", "git"),
+    ("kill", "procps"),
+    ("mkfifo", "coreutils"),
+    ("python3", "python3"),
+    ("tar", "tar"),
+    ("unzip", "unzip"),
+];
+
 /// Runs the task.
 pub(crate) fn run_task(options: &Options) -> Result<()> {
     if options.filters.iter().any(String::is_empty) {
         bail!("an empty filter matches every test; leave it out");
     }
+    // Before anything is started, so that a signal stops all of it.
+    let run_dir = RunDir::temporary()?;
     target_dir::forget_other_clones()?;
     let mut summary = Summary::default();
     let everything = options.filters.is_empty();
@@ -38,10 +51,14 @@ pub(crate) fn run_task(options: &Options) -> Result<()> {
     if everything && runner.has_nextest() {
         summary.step("names of tests that need a service", names::check);
     }
+    let mut machine = Machine::default();
+    if options.services {
+        summary.step("programs that tests call", || install_programs(&mut machine));
+    }
     summary.step("tests that need no service", || {
         runner.run(&[], &Selection::Plain)
     });
-    with_services(options, &runner, &mut summary)?;
+    with_services(options, &runner, &run_dir, &mut machine, &mut summary)?;
     if everything {
         summary.step("examples in the documentation", doc_tests);
         summary.step("documentation", documentation);
@@ -49,13 +66,25 @@ pub(crate) fn run_task(options: &Options) -> Result<()> {
     summary.finish(target_dir::in_ci())
 }
 
-fn with_services(options: &Options, runner: &Runner, summary: &mut Summary) -> Result<()> {
+fn install_programs(machine: &mut Machine) -> Result<()> {
+    let _lock = lock_set_up()?;
+    PROGRAMS
+        .iter()
+        .try_for_each(|(program, package)| machine.program(program, &[package]).map(drop))
+}
+
+fn with_services(
+    options: &Options,
+    runner: &Runner,
+    run_dir: &RunDir,
+    machine: &mut Machine,
+    summary: &mut Summary,
+) -> Result<()> {
     if !options.services {
         summary.skip("tests that need a service", "--no-services was given");
         return Ok(());
     }
-    let run_dir = RunDir::temporary()?;
-    let services = Services::set_up(&run_dir, &mut Machine::default())?;
+    let services = Services::set_up(run_dir, machine)?;
     for (class, reason) in &services.missing {
         summary.skip(format!("tests that need {}", class.name()), reason);
     }
