@@ -62,7 +62,8 @@ impl Machine {
         Ok(folder)
     }
 
-    fn install(&mut self, packages: &[&str]) -> Result<()> {
+    /// Installs packages of the distribution.
+    pub(crate) fn install(&mut self, packages: &[&str]) -> Result<()> {
         eprintln!("installing {} from the distribution", packages.join(", "));
         let options = ["install", "--yes", "-qq", "--no-install-recommends"];
         self.apt(|| {

@@ -6,7 +6,7 @@ mod runner;
 use anyhow::{Result, bail};
 
 use self::runner::{Runner, Selection};
-use crate::process::{self, cargo};
+use crate::process::{self, cargo, command, succeeds};
 use crate::services::machine::Machine;
 use crate::services::run_dir::RunDir;
 use crate::services::{Services, lock_set_up};
@@ -68,9 +68,14 @@ pub(crate) fn run_task(options: &Options) -> Result<()> {
 
 fn install_programs(machine: &mut Machine) -> Result<()> {
     let _lock = lock_set_up()?;
-    PROGRAMS
-        .iter()
-        .try_for_each(|(program, package)| machine.program(program, &[package]).map(drop))
+    for (program, package) in PROGRAMS {
+        machine.program(program, &[package])?;
+    }
+    // Debian has the part of Python that makes virtual environments in a package of its own.
+    if !succeeds(&mut command("python3", ["-c", "import ensurepip"])) {
+        machine.install(&["python3-venv"])?;
+    }
+    Ok(())
 }
 
 fn with_services(
