@@ -12,7 +12,7 @@ use wharf_buildkit::{
     SecretBytes, Session,
 };
 use wharf_core::ErrorKind;
-use wharf_core::event::{BuildEvent, StepState, Stream};
+use wharf_core::event::{BuildEvent, EventSink, StepState, Stream};
 
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
@@ -436,6 +436,31 @@ async fn options_reach_the_steps() {
     let log = built.log();
     assert!(log.starts_with("x=$y \"z\"\n"), "{log}");
     assert!(log.contains("10.1.2.3\tnamed"), "{log}");
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker engine"]
+async fn a_session_can_travel_inside_of_a_control_call() {
+    let name = unique("direct");
+    let files = MemorySource::new().with_file("file", vec![b'x'; 3 << 20]);
+    let dockerfile = format!(
+        "FROM {}\nCOPY file /{name}\nRUN --mount=type=secret,id=s wc -c < /{name}; cat /run/secrets/s\n",
+        busybox()
+    );
+    let session = session(&dockerfile, files).with_secret("s", SecretBytes::new(b"told".to_vec()));
+    let (sink, mut stream) = EventSink::channel();
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let outcome = direct_client()
+        .build(BuildDefinition::new(), session, sink, &cancel)
+        .await
+        .unwrap();
+    assert_eq!(outcome.transferred.bytes, 3 << 20);
+    let events = stream.drain().into_iter().map(|event| event.event).collect();
+    let built = Built {
+        result: Ok(outcome),
+        events,
+    };
+    assert_eq!(built.log(), "3145728\ntold");
 }
 
 #[tokio::test]

@@ -41,6 +41,21 @@ async fn dial() -> Result<BoxedStream> {
     Ok(Box::new(stream))
 }
 
+/// The engine's BuildKit as if it were a `buildkitd` that is dialled directly.
+pub(crate) fn direct_client() -> BuildkitClient {
+    BuildkitClient::new(Transport::buildkitd(|| async {
+        let mut stream = dial().await?;
+        let request = "POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 101"));
+        Ok(stream)
+    }))
+}
+
 pub(crate) fn client() -> BuildkitClient {
     BuildkitClient::new(Transport::engine(dial))
 }
