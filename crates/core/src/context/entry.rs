@@ -4,10 +4,11 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use rustix::fs::OFlags;
+use sha2::{Digest as _, Sha256};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -85,6 +86,26 @@ impl Identity {
     }
 }
 
+/// A time for content that is on no disk: the same for the same content, and another for other content.
+///
+/// BuildKit takes a file whose mode, size and time are as they were for unchanged and does not ask for it again.
+/// With one time for all, a requirements file in which `1.0` became `1.1` would not be sent. The times lie between
+/// 1980 and 2014, so that no program finds a file from the future.
+fn time_of(content: &[u8]) -> SystemTime {
+    let digest = Sha256::digest(content);
+    let number = |range: std::ops::Range<usize>| {
+        digest[range]
+            .iter()
+            .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte))
+    };
+    let seconds = YEAR_1980 + (number(0..8) >> 34);
+    let nanoseconds = u32::try_from(number(8..12) % 1_000_000_000).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
+}
+
+/// 1980-01-01 in seconds since 1970.
+const YEAR_1980: u64 = 315_532_800;
+
 impl ContextEntry {
     /// The entry for something on disk; none for sockets, pipes and devices.
     pub(crate) fn from_disk(name: PathBuf, path: PathBuf, metadata: &Metadata) -> Result<Option<Self>> {
@@ -125,7 +146,7 @@ impl ContextEntry {
             kind: EntryKind::File,
             mode: mode & MODE_BITS,
             size: content.len() as u64,
-            modified: SystemTime::UNIX_EPOCH,
+            modified: time_of(&content),
             source: FileSource::Bytes(content),
             added: false,
             identity: None,

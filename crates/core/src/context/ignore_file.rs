@@ -1,5 +1,6 @@
 //! Which ignore file applies.
 
+use bytes::Bytes;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ pub(super) const IGNORE_FILE: &str = ".dockerignore";
 pub(super) enum IgnoreChoice {
     Find,
     File(PathBuf),
+    Text(Bytes, PathBuf),
     None,
 }
 
@@ -31,6 +33,10 @@ impl BuildContext {
     pub(super) fn load_rules(&self) -> Result<LoadedRules> {
         match &self.ignore {
             IgnoreChoice::None => Ok(LoadedRules::default()),
+            IgnoreChoice::Text(text, file) => Ok(LoadedRules {
+                rules: IgnoreRules::parse(text.clone(), file)?,
+                name: None,
+            }),
             IgnoreChoice::Find => self.find_rules(),
             IgnoreChoice::File(path) => match read(path)? {
                 Some(rules) => Ok(LoadedRules { rules, name: None }),

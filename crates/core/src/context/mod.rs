@@ -36,6 +36,8 @@ mod walk;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 pub use archive::{ArchiveFormat, ArchiveSummary};
 pub use dockerfile::{DEFAULT_DOCKERFILE, DockerfileSource, ResolvedDockerfile};
 pub use entry::{ContextEntry, EntryKind, FileSource};
@@ -168,6 +170,13 @@ impl BuildContext {
         let (name, path) = (inside(&name.into())?, path.into());
         self.extras.push(Extra::Directory { name, path });
         Ok(())
+    }
+
+    /// Applies the rules in a text in place of an ignore file's; errors in it are told as those of this file.
+    #[must_use]
+    pub fn with_ignore_text(mut self, text: impl Into<Bytes>, file: impl Into<PathBuf>) -> Self {
+        self.ignore = IgnoreChoice::Text(text.into(), file.into());
+        self
     }
 
     /// The root directory, as it was given.

@@ -27,6 +27,7 @@ macro_rules! image_builder_suite {
             build_args_and_labels_arrive_unchanged,
             the_target_stage_is_built,
             the_context_arrives_as_it_is,
+            added_files_are_told_apart_by_content,
             extra_hosts_are_honoured,
             shared_memory_is_honoured,
             a_build_without_network_has_none,

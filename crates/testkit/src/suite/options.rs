@@ -3,9 +3,9 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::json;
-use wharf_core::ErrorKind;
 use wharf_core::builder::BuildRequest;
 use wharf_core::options::{BuildOption, BuildSecret, SecretSource};
+use wharf_core::{BuildContext, ErrorKind, FileSource};
 use wharf_registry::RegistryClient;
 
 use super::subject::Subject;
@@ -91,6 +91,36 @@ pub async fn the_context_arrives_as_it_is(subject: &Subject) {
     std::fs::create_dir(root.join("empty")).expect("a directory");
     symlink("run.sh", root.join("link")).expect("a link");
     subject.build(request).await.outcome();
+}
+
+/// A file that is on no disk is sent again when its content changed, even if its length did not.
+pub async fn added_files_are_told_apart_by_content(subject: &Subject) {
+    for content in ["six==1.16.0", "six==1.17.0"] {
+        let dockerfile = format!("FROM PARENT\nCOPY added /added\nRUN test \"$(cat /added)\" = {content}\n");
+        let (mut request, _directory) = subject.request("added", &dockerfile, &[]);
+        let file = FileSource::Bytes(content.into());
+        request
+            .context
+            .add_file("added", file, None)
+            .expect("a name inside the context");
+        subject.build(request).await.outcome();
+    }
+    let mut request = subject.request("added", "FROM PARENT\n", &[]).0;
+    for content in ["six==1.16.0", "six==1.17.0"] {
+        let dockerfile = format!(
+            "FROM {}\nCOPY added /added\nRUN test \"$(cat /added)\" = {content}\n",
+            subject.parent_image
+        );
+        request.context = BuildContext::empty();
+        for (name, text) in [("Dockerfile", dockerfile.as_str()), ("added", content)] {
+            let file = FileSource::Bytes(text.to_owned().into());
+            request
+                .context
+                .add_file(name, file, None)
+                .expect("a name inside the context");
+        }
+        subject.build(request.clone()).await.outcome();
+    }
 }
 
 /// Host names hold during `RUN`, or are refused.
