@@ -6,3 +6,4 @@
 
 mod builders;
 mod digests;
+mod pipelines;

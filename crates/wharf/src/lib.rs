@@ -7,6 +7,7 @@
 //! | feature | what it adds | on by default |
 //! | --- | --- | --- |
 //! | `local` | the image builder `local`: Docker and Podman | yes |
+//! | `pipeline` | from a pipeline's Docker settings to images: plan, generate, gather, reuse | no |
 //! | `full` | everything | no |
 //!
 //! ```toml
@@ -42,6 +43,8 @@ use wharf_core::{ImageReference, Result};
 #[cfg(feature = "local")]
 pub use wharf_builder_local as local;
 pub use wharf_core as core;
+#[cfg(feature = "pipeline")]
+pub use wharf_pipeline as pipeline;
 pub use wharf_registry as registry;
 
 /// The flavors of wharf. Those whose feature is off are listed too; using one names the feature to turn on.

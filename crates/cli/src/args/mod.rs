@@ -5,6 +5,7 @@
 pub mod build;
 pub mod context;
 pub mod image_builder;
+pub mod pipeline;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -15,6 +16,7 @@ use crate::output::Format;
 pub use build::BuildArgs;
 pub use context::{ContextArgs, ContextCommand};
 pub use image_builder::{FlavorCommand, ImageBuilderCommand};
+pub use pipeline::{BuildsCommand, PipelineCommand};
 
 /// Builds container images for machine-learning pipelines on the builder you have.
 #[derive(Debug, Parser)]
@@ -67,6 +69,13 @@ pub enum Command {
     /// Look at what a build may use: its context
     #[command(subcommand)]
     Context(ContextCommand),
+    /// Plan and build the images of a pipeline
+    #[command(subcommand)]
+    Pipeline(Box<PipelineCommand>),
+    /// Make the current directory the source root of its pipelines
+    ///
+    /// Puts a directory `.wharf` into it; commit the file in there, and every clone has the same source root.
+    Init,
     /// Look at what can build images
     #[command(subcommand)]
     ImageBuilder(ImageBuilderCommand),

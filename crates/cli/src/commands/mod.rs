@@ -5,6 +5,8 @@ pub mod completions;
 pub mod context;
 pub mod doctor;
 pub mod flavor;
+pub mod init;
+pub mod pipeline;
 
 use crate::args::{Cli, Command, ImageBuilderCommand};
 use crate::failure::Failure;
@@ -18,6 +20,8 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Build(args) => build::run(&global, &args).await,
         Command::Context(command) => context::run(&global, &command).await,
+        Command::Pipeline(command) => pipeline::run(&global, &command).await,
+        Command::Init => init::run(),
         Command::ImageBuilder(ImageBuilderCommand::Flavor(command)) => flavor::run(&global, &command),
         Command::Doctor(args) => doctor::run(&global, &args).await,
         Command::Completions(args) => completions::run(args.shell),

@@ -67,8 +67,24 @@ impl BuildInstructions {
         }
         let (name, text) = self.dockerfile.clone();
         let content = text.into();
-        Ok(context.with_dockerfile(DockerfileSource::Bytes { name, content }))
+        context = context.with_dockerfile(DockerfileSource::Bytes { name, content });
+        without_own_files(context)
     }
+}
+
+/// What wharf itself writes below a source root. In the context, the record of a build would change the next.
+const OWN_FILES: &str = "\n.wharf/builds\n.wharf/artifacts\n";
+
+fn without_own_files(context: BuildContext) -> Result<BuildContext> {
+    if context.root().is_none_or(|root| !root.join(".wharf").is_dir()) {
+        return Ok(context);
+    }
+    let rules = context.ignore_rules()?;
+    let file = rules
+        .file()
+        .map_or_else(|| PathBuf::from(".dockerignore"), Path::to_owned);
+    let text = [rules.text().as_ref(), OWN_FILES.as_bytes()].concat();
+    Ok(context.with_ignore_text(text, file))
 }
 
 /// The name of a Dockerfile inside the context: its own where it lies there, so that the ignore file beside it
@@ -77,4 +93,40 @@ pub(super) fn dockerfile_name(path: &Path, context_root: Option<&Path>) -> Strin
     let inside = context_root.and_then(|root| path.strip_prefix(root).ok());
     let name = inside.and_then(Path::to_str).filter(|name| !name.is_empty());
     name.unwrap_or(wharf_core::context::DEFAULT_DOCKERFILE).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_core::options::DockerBuildOptions;
+
+    #[test]
+    fn what_wharf_writes_below_the_source_root_is_not_in_the_context() {
+        let root = tempfile::tempdir().unwrap();
+        for name in [
+            "code.py",
+            ".wharf/.gitignore",
+            ".wharf/builds/1.json",
+            ".wharf/artifacts/code/x",
+        ] {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        std::fs::write(root.path().join(".dockerignore"), "*.md").unwrap();
+        std::fs::write(root.path().join("a.md"), "x").unwrap();
+        let instructions = BuildInstructions {
+            image: "app:1".parse().unwrap(),
+            context_root: Some(root.path().to_owned()),
+            ignore_file: None,
+            files: Vec::new(),
+            missing: Vec::new(),
+            dockerfile: ("Dockerfile".into(), "FROM scratch\n".into()),
+            options: DockerBuildOptions::default(),
+            pull: PullParent::No,
+        };
+        let files = instructions.context().unwrap().files().unwrap();
+        let names: Vec<String> = files.iter().map(|file| file.name.display().to_string()).collect();
+        assert_eq!(names, [".dockerignore", ".wharf", ".wharf/.gitignore", "code.py"]);
+    }
 }

@@ -12,6 +12,7 @@ use wharf_core::{Error, ErrorKind, ImageReference, Result};
 
 use super::resolve;
 use crate::args::build::TargetArgs;
+use crate::args::pipeline::PipelineTargetArgs;
 
 /// The flavor that builds where nothing else is said.
 const DEFAULT_BUILDER: &str = "local";
@@ -42,10 +43,7 @@ pub fn target(
     flavors: &FlavorRegistry,
 ) -> Result<Target> {
     let mut spec = spec(args, flavors)?;
-    let builder = spec.image_builder.get_or_insert_with(|| ComponentSpec {
-        flavor: DEFAULT_BUILDER.into(),
-        config: Map::new(),
-    });
+    let builder = spec.image_builder.get_or_insert_with(default_builder);
     use_host(builder, host)?;
     let in_stack_file = spec.container_registry.is_some();
     if let Some(uri) = &args.registry {
@@ -92,6 +90,41 @@ fn spec(args: &TargetArgs, flavors: &FlavorRegistry) -> Result<StackSpec> {
         image_builder: Some(component),
         ..StackSpec::default()
     })
+}
+
+/// The stack that a pipeline's images are planned and built for, validated. The builder is always there; without
+/// a registry images stay with it.
+///
+/// # Errors
+/// As [`target`].
+pub fn pipeline_stack(
+    args: &PipelineTargetArgs,
+    host: Option<&str>,
+    flavors: &FlavorRegistry,
+) -> Result<Stack> {
+    let args = TargetArgs {
+        stack_file: args.stack_file.clone(),
+        flavor: args.flavor.clone(),
+        settings: args.settings.clone(),
+        registry: args.registry.clone(),
+        ..TargetArgs::default()
+    };
+    let mut spec = spec(&args, flavors)?;
+    let builder = spec.image_builder.get_or_insert_with(default_builder);
+    use_host(builder, host)?;
+    if let Some(uri) = &args.registry {
+        spec.container_registry = Some(registry_at(uri));
+    }
+    let stack = flavors.stack(&spec)?;
+    stack.validate()?;
+    Ok(stack)
+}
+
+fn default_builder() -> ComponentSpec {
+    ComponentSpec {
+        flavor: DEFAULT_BUILDER.into(),
+        config: Map::new(),
+    }
 }
 
 /// `--host` is the engine of the local builder; no other builder has one.
