@@ -10,6 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
+use crate::services::run_dir::stay_if_interrupted;
+
 static RUNNING: AtomicI32 = AtomicI32::new(0);
 /// Held while a program runs that must not be stopped in the middle.
 static UNDISTURBED: Mutex<()> = Mutex::new(());
@@ -58,6 +60,7 @@ pub(crate) fn workspace_root() -> PathBuf {
 
 /// Says what it runs, runs it with its output shown on stderr, and fails if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
+    stay_if_interrupted();
     eprintln!("$ {}", shown(command));
     // stdout is for the results of the task itself.
     let child = command.stdout(io::stderr()).spawn();
@@ -70,6 +73,8 @@ fn output_of(child: Child) -> io::Result<Output> {
     RUNNING.store(child.id().cast_signed(), Ordering::Relaxed);
     let output = child.wait_with_output();
     RUNNING.store(0, Ordering::Relaxed);
+    // A program that the signal ended has not failed, and the task must not go on to its next one.
+    stay_if_interrupted();
     output
 }
 
@@ -98,6 +103,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn spawn_quietly(command: &mut Command) -> Result<Child> {
+    stay_if_interrupted();
     eprintln!("$ {}", shown(command));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     child.with_context(|| format!("cannot start `{}`", shown(command)))

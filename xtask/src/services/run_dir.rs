@@ -313,7 +313,7 @@ fn stop_on_signal(folder: &Path) -> Result<()> {
 }
 
 /// Keeps the caller here for good once a signal has arrived: the thread that handles it ends the process.
-fn stay_if_interrupted() {
+pub(crate) fn stay_if_interrupted() {
     while INTERRUPTED.load(Ordering::Relaxed) {
         std::thread::park();
     }

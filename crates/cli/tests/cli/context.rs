@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -120,6 +120,17 @@ fn an_archive_on_standard_output_is_the_archive_and_nothing_else() {
     let path = path.to_str().unwrap();
     sandbox.run(&["context", "archive", "-o", path]).ok();
     assert_eq!(std::fs::read(path).unwrap(), output.stdout);
+}
+
+#[test]
+fn what_an_archive_cannot_hold_is_named() {
+    let sandbox = project();
+    let pipe = sandbox.path().join("a.pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let output = sandbox.run(&["context", "archive", "-o", "out.tar"]);
+    assert!(output.stderr.contains("a.pipe"), "{output:#?}");
+    output.ok();
 }
 
 #[test]

@@ -226,7 +226,7 @@ impl BuildContext {
     ///
     /// As [`scan`](Self::scan) and [`dockerfile`](Self::dockerfile).
     pub fn archive_entries(&self) -> Result<Vec<ContextEntry>> {
-        self.archive_entries_until(&|| false)
+        Ok(self.archive_scan_until(&|| false)?.0)
     }
 
     /// Lists the context, with sums and warnings. No file is opened but the ignore file, and a directory that

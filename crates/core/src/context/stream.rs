@@ -61,7 +61,7 @@ impl BuildContext {
         format: ArchiveFormat,
         progress: &mut dyn FnMut(ContextProgress),
     ) -> Result<()> {
-        let entries = self.archive_entries_until(&|| sender.is_closed())?;
+        let (entries, _) = self.archive_scan_until(&|| sender.is_closed())?;
         archive::write(&entries, format, &mut Chunks(sender), progress)?;
         Ok(())
     }

@@ -13,22 +13,27 @@ use super::entry::{ContextEntry, FileSource, read_failed};
 use super::extra::{Extra, inside};
 use super::ignore::IgnoreRules;
 use super::ignore_file::{IGNORE_FILE, LoadedRules};
-use super::scan::{Collector, Stop, scan};
+use super::scan::{Collector, ContextScan, Stop, scan};
 use super::{BuildContext, DockerfileSource};
+use crate::event::Warning;
 use crate::{Error, ErrorKind, Result};
 
 impl BuildContext {
-    /// [`BuildContext::archive_entries`], given up when `stop` says so.
-    pub(super) fn archive_entries_until(&self, stop: Stop<'_>) -> Result<Vec<ContextEntry>> {
+    /// [`BuildContext::archive_entries`] and the warnings about them, given up when `stop` says so.
+    pub(super) fn archive_scan_until(&self, stop: Stop<'_>) -> Result<(Vec<ContextEntry>, Vec<Warning>)> {
         let loaded = self.load_rules()?;
-        let mut entries = scan(self, &loaded.rules, &mut Collector::new(stop))?.entries;
+        let ContextScan {
+            mut entries,
+            warnings,
+            ..
+        } = scan(self, &loaded.rules, &mut Collector::new(stop))?;
         let dockerfile = self.dockerfile_if_any()?;
         let ignore_file = self.traveling_ignore_file(&loaded, &entries, dockerfile.as_ref())?;
         let dockerfile = dockerfile.map(traveling_dockerfile).transpose()?;
         for entry in [dockerfile, ignore_file].into_iter().flatten() {
             place(&mut entries, entry);
         }
-        Ok(entries)
+        Ok((entries, warnings))
     }
 
     fn traveling_ignore_file(

@@ -138,7 +138,11 @@ fn write(
         }
     };
     match written {
-        Ok(summary) => Ok(Some(summary)),
+        Ok(summary) => {
+            let warnings = summary.warnings.iter().cloned();
+            warnings.for_each(|warning| events.warn(warning));
+            Ok(Some(summary))
+        }
         Err(_) if closed && to_stdout => Ok(None),
         Err(error) if cancel.is_cancelled() => Err(cancelled().with_source(error)),
         Err(error) => Err(error),

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::BuildContext;
 use super::entry::{ContextEntry, EntryKind};
 use super::scan::ContextTotals;
-use crate::event::ContextProgress;
+use crate::event::{ContextProgress, Warning};
 use crate::{Error, ErrorKind, Result};
 
 /// How many bytes are handed to the output at once, at most.
@@ -93,7 +93,7 @@ impl FromStr for ArchiveFormat {
 }
 
 /// What was written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ArchiveSummary {
     /// Files, directories and links.
     pub entries: u64,
@@ -103,6 +103,8 @@ pub struct ArchiveSummary {
     pub content_bytes: u64,
     /// The size of the archive in bytes.
     pub archive_bytes: u64,
+    /// What is odd about the context, as in [`ContextScan::warnings`](super::ContextScan::warnings).
+    pub warnings: Vec<Warning>,
 }
 
 impl BuildContext {
@@ -126,7 +128,9 @@ impl BuildContext {
         out: &mut dyn Write,
         progress: &mut dyn FnMut(ContextProgress),
     ) -> Result<ArchiveSummary> {
-        write(&self.archive_entries()?, format, out, progress)
+        let (entries, warnings) = self.archive_scan_until(&|| false)?;
+        let summary = write(&entries, format, out, progress)?;
+        Ok(ArchiveSummary { warnings, ..summary })
     }
 }
 
@@ -175,6 +179,7 @@ pub(super) fn write(
         files: totals.files,
         content_bytes: totals.bytes,
         archive_bytes: out.bytes,
+        warnings: Vec::new(),
     })
 }
 

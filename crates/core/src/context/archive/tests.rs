@@ -66,6 +66,7 @@ fn gzip_holds_the_tar() {
         files: 2,
         content_bytes: 7,
         archive_bytes: gzip.len() as u64,
+        warnings: Vec::new(),
     };
     assert_eq!(summary.unwrap(), expected);
 }
