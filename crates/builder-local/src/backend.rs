@@ -11,7 +11,7 @@ use wharf_core::event::{BuildEvent, EventSink, Queued};
 use wharf_core::flavor::Flavor;
 use wharf_core::options::{BuildOption, BuildSecret};
 use wharf_core::registry::{ContainerRegistry, DockerConfigLocator};
-use wharf_core::{ArchiveFormat, Digest, Error, ErrorKind, ImageReference, Result, Secret};
+use wharf_core::{ArchiveFormat, Digest, Error, ErrorKind, ImageReference, Platform, Result, Secret};
 use wharf_registry::RegistryClient;
 
 use crate::config::LocalImageBuilderConfig;
@@ -373,6 +373,12 @@ impl ImageBuilder for LocalImageBuilder {
 
     async fn probe(&self) -> Result<Capabilities> {
         Ok(self.worker().await?.capabilities())
+    }
+
+    async fn default_platform(&self) -> Option<Platform> {
+        let engine = self.engine().await.ok()?;
+        let info = engine.info();
+        format!("{}/{}", info.os, info.architecture).parse().ok()
     }
 
     async fn build(&self, request: BuildRequest, events: EventSink) -> Result<BuildOutcome> {

@@ -52,6 +52,20 @@ impl Platform {
         self.variant.as_deref()
     }
 
+    /// Linux on the architecture of this machine: what an engine here builds for.
+    #[must_use]
+    pub fn of_this_machine() -> Self {
+        let (_, architecture, variant) = ARCHITECTURE_ALIASES
+            .into_iter()
+            .find(|(name, ..)| *name == std::env::consts::ARCH)
+            .unwrap_or((std::env::consts::ARCH, std::env::consts::ARCH, None));
+        Self {
+            os: "linux".to_owned(),
+            architecture: architecture.to_owned(),
+            variant: variant.map(str::to_owned),
+        }
+    }
+
     fn invalid(text: &str) -> Error {
         Error::new(ErrorKind::InvalidInput, format!("`{text}` is not a platform"))
             .with_hint("Write it as os/architecture or os/architecture/variant, for example linux/amd64.")
@@ -134,6 +148,12 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Platform>().unwrap().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn this_machine_has_a_platform_of_the_specification() {
+        let platform = Platform::of_this_machine();
+        assert_eq!(platform.to_string().parse::<Platform>().unwrap(), platform);
     }
 
     #[test]

@@ -103,6 +103,12 @@ pub trait RequirementsSource: Debug + Send + Sync {
     /// When the source root cannot be read.
     fn detect(&self, source_root: &Path) -> Result<Option<DetectedRequirements>>;
 
+    /// The login that this machine has for a package index. None by default: only what stands in URLs is used.
+    fn login(&self, place: &IndexPlace) -> Option<IndexLogin> {
+        let _ = place;
+        None
+    }
+
     /// The text of a file, for Dockerfiles of the user's own.
     ///
     /// # Errors
@@ -138,6 +144,24 @@ impl RequirementsText {
             ..Self::default()
         }
     }
+}
+
+/// A package index, or another place that packages are installed from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IndexPlace {
+    /// What it is called, where uv is given it by name: `name=https://…`.
+    pub name: Option<String>,
+    /// Its host, without a port.
+    pub host: String,
+}
+
+/// Who may use a package index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexLogin {
+    /// The user name; may be empty.
+    pub user: String,
+    /// The password or token; may be empty.
+    pub password: Secret,
 }
 
 /// A file that a requirements file includes with `-r` or `-c`, or installs from.

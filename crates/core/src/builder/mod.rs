@@ -13,7 +13,7 @@ pub use self::memory::MemoryImageBuilder;
 pub use self::request::{BuildOutcome, BuildRequest};
 use crate::event::EventSink;
 use crate::stack::Stack;
-use crate::{BuildContext, Result};
+use crate::{BuildContext, Platform, Result};
 
 /// Builds container images somewhere: on an engine, in a cluster, in a cloud service.
 ///
@@ -49,6 +49,12 @@ pub trait ImageBuilder: Debug + Send + Sync {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when nothing answers.
     async fn probe(&self) -> Result<Capabilities> {
         Ok(self.capabilities())
+    }
+
+    /// The platform of images whose [options](crate::options::DockerBuildOptions::platforms) name none, asked from
+    /// the engine or service behind the builder. None: it cannot be known, or nothing answers.
+    async fn default_platform(&self) -> Option<Platform> {
+        None
     }
 
     /// Checks the stack this builder is a part of, beyond what follows from the

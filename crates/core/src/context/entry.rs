@@ -169,6 +169,12 @@ impl ContextEntry {
         }
     }
 
+    /// Gives everybody the permissions of the owner.
+    pub(crate) fn open_mode(&mut self) {
+        let owner = (self.mode & 0o700) >> 6;
+        self.mode |= owner << 3 | owner;
+    }
+
     /// Whether it is a directory.
     #[must_use]
     pub fn is_directory(&self) -> bool {

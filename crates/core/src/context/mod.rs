@@ -63,6 +63,7 @@ pub struct BuildContext {
     ignore: IgnoreChoice,
     dockerfile: Option<DockerfileSource>,
     extras: Vec<Extra>,
+    open_modes: bool,
 }
 
 impl BuildContext {
@@ -83,6 +84,7 @@ impl BuildContext {
             ignore: IgnoreChoice::Find,
             dockerfile: None,
             extras: Vec::new(),
+            open_modes: false,
         }
     }
 
@@ -111,6 +113,18 @@ impl BuildContext {
     pub fn with_dockerfile(self, dockerfile: DockerfileSource) -> Self {
         Self {
             dockerfile: Some(dockerfile),
+            ..self
+        }
+    }
+
+    /// Gives everybody the permissions that the owner has: 0640 becomes 0666, 0755 becomes 0777.
+    ///
+    /// Images are run by users who are neither owner nor in the group of what was copied into them. It also makes
+    /// the archive of a checkout independent of the umask under which it was made.
+    #[must_use]
+    pub fn with_open_modes(self) -> Self {
+        Self {
+            open_modes: true,
             ..self
         }
     }

@@ -154,7 +154,10 @@ pub(super) fn scan(
         added.collect(&mut extra, collector)?;
     }
     collector.judged = judged;
-    let entries = merge(disk, extra)?;
+    let mut entries = merge(disk, extra)?;
+    if context.open_modes {
+        entries.iter_mut().for_each(ContextEntry::open_mode);
+    }
     let totals = ContextTotals {
         directories_read: collector.directories_read,
         ..ContextTotals::of(&entries)

@@ -30,7 +30,10 @@ impl BuildContext {
         let dockerfile = self.dockerfile_if_any()?;
         let ignore_file = self.traveling_ignore_file(&loaded, &entries, dockerfile.as_ref())?;
         let dockerfile = dockerfile.map(traveling_dockerfile).transpose()?;
-        for entry in [dockerfile, ignore_file].into_iter().flatten() {
+        for mut entry in [dockerfile, ignore_file].into_iter().flatten() {
+            if self.open_modes {
+                entry.open_mode();
+            }
             place(&mut entries, entry);
         }
         Ok((entries, warnings))

@@ -81,6 +81,28 @@ fn the_same_files_give_the_same_bytes() {
     assert_ne!(digest, contexts[1].digest().unwrap());
 }
 
+#[test]
+fn open_modes_are_those_of_the_owner_for_everybody() {
+    let (one, other) = (tree(&[]), tree(&[]));
+    for (root, umask) in [(one.path(), 0o077), (other.path(), 0o022)] {
+        for (name, mode) in [("sub/run.sh", 0o777), ("sub/read", 0o466), ("sub", 0o777)] {
+            if name != "sub" {
+                put(root, name, "x");
+            }
+            fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode & !umask)).unwrap();
+        }
+    }
+    let contexts = [one.path(), other.path()].map(|root| BuildContext::new(root).with_open_modes());
+    let entries = contexts[0].archive_entries().unwrap();
+    let modes: Vec<(String, u32)> = entries
+        .iter()
+        .map(|entry| (entry.display_name(), entry.mode))
+        .collect();
+    let expected = [("sub/", 0o777), ("sub/read", 0o444), ("sub/run.sh", 0o777)];
+    assert_eq!(modes, expected.map(|(name, mode)| (name.to_owned(), mode)));
+    assert_eq!(contexts[0].digest().unwrap(), contexts[1].digest().unwrap());
+}
+
 /// These bytes must never change without a reason: caches and digests of users depend on them.
 #[test]
 fn the_bytes_are_known() {

@@ -4,7 +4,7 @@ use wharf_core::builder::DockerfileDialect;
 use wharf_core::options::{BuildOption, BuildSecret, SecretSource};
 use wharf_core::{Error, ErrorKind, Secret};
 
-use super::quote::run_words;
+use super::quote::{json_words, run_words};
 use crate::gather::index_credentials::secret_argument;
 use crate::requirements::RequirementsFile;
 use crate::settings::{DockerSettings, InstallerArgument, PythonPackageInstaller};
@@ -15,6 +15,13 @@ const PIP_TIMEOUT: &str = "60";
 /// The option that a cache mount makes senseless.
 const NO_CACHE: &str = "no-cache-dir";
 
+/// The Python that uv installs into: the one that `python3` starts, in a virtual environment or not, unless the
+/// parent image or the user names another.
+///
+/// uv by itself refuses every Python outside of a virtual environment, as `--system` refuses every one inside; a
+/// mere name like `python3` does not help, only a path does.
+const FIND_PYTHON: &str = r#"UV_PYTHON="${UV_PYTHON:-$(command -v python3)}""#;
+
 /// A call of the installer, but for the requirements file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstallCommand {
@@ -24,6 +31,8 @@ pub struct InstallCommand {
     pub words: Vec<String>,
     /// A further requirements file, which is a secret.
     pub secret_file: Option<String>,
+    /// Whether a shell looks for the Python to install into.
+    pub finds_python: bool,
 }
 
 impl InstallCommand {
@@ -60,6 +69,7 @@ impl InstallCommand {
             mounts: mount.into_iter().collect(),
             words,
             secret_file: None,
+            finds_python: finds_python(settings),
         }
     }
 
@@ -70,6 +80,12 @@ impl InstallCommand {
                 .push(format!("type=secret,id={},required=true", secret.id));
             self.secret_file = Some(format!("/run/secrets/{}", secret.id));
         }
+        self
+    }
+
+    /// The same with a file of logins, which the installers find through `NETRC`.
+    pub(super) fn with_logins(mut self, has_logins: bool) -> Self {
+        self.mounts.extend(has_logins.then(|| LOGINS_MOUNT.to_owned()));
         self
     }
 
@@ -91,8 +107,30 @@ impl InstallCommand {
             .iter()
             .map(|mount| format!("--mount={mount} "))
             .collect();
-        format!("RUN {}{}", mounts.concat(), run_words(&words))
+        format!("RUN {}{}", mounts.concat(), self.call(&words))
     }
+
+    fn call(&self, words: &[String]) -> String {
+        let call = run_words(words);
+        match (self.finds_python, call.starts_with('[')) {
+            (false, _) => call,
+            (true, false) => format!("{FIND_PYTHON} {call}"),
+            (true, true) => {
+                let shell = ["/bin/sh", "-c", &format!("{FIND_PYTHON} exec \"$0\" \"$@\"")];
+                let words = words.iter().map(String::as_str);
+                json_words(&shell.into_iter().chain(words).collect::<Vec<_>>())
+            }
+        }
+    }
+}
+
+/// Whether uv is not told otherwise where to install to.
+fn finds_python(settings: &DockerSettings) -> bool {
+    let tells = |argument: &InstallerArgument| {
+        matches!(argument.name.as_str(), "system" | "python" | "target" | "prefix")
+    };
+    settings.python_package_installer == PythonPackageInstaller::Uv
+        && !settings.python_package_installer_args.iter().any(tells)
 }
 
 /// The secret that goes with a file: its own lines and the installer's options that hold credentials.
@@ -121,11 +159,27 @@ const PLACES: [(&str, &str); 5] = [
     ("index", "extra-index-url"),
 ];
 
-/// The line of a requirements file that says the same as an option that holds credentials.
-fn secret_line(argument: &InstallerArgument) -> Option<Secret> {
+/// What a requirements file calls an option that says where packages are.
+fn place_option(argument: &InstallerArgument) -> Option<&'static str> {
     let name = argument.name.replace('_', "-");
     let (_, name) = PLACES.iter().find(|(option, _)| *option == name)?;
-    secret_argument(name, argument.value.as_deref()?)
+    Some(name)
+}
+
+/// Whether an option says where packages are.
+pub(crate) fn is_place(argument: &InstallerArgument) -> bool {
+    place_option(argument).is_some()
+}
+
+/// The line of a requirements file that says the same as an option that holds credentials.
+pub(crate) fn secret_line(argument: &InstallerArgument) -> Option<Secret> {
+    let value = argument.value.as_deref()?;
+    // uv's indexes may have a name, which a requirements file has no place for.
+    let url = value
+        .split_once('=')
+        .filter(|(name, _)| !name.contains([':', '/']))
+        .map_or(value, |(_, url)| url);
+    secret_argument(place_option(argument)?, url)
 }
 
 /// The error for credentials that a builder could not keep out of the image.
@@ -166,24 +220,38 @@ fn mount(settings: &DockerSettings, dialect: &DockerfileDialect) -> Option<Strin
 /// `ARG`s that let the installers work in any parent image. An `ARG` is seen by `RUN` alone, is not in the image,
 /// and gives way to an `ENV` of the same name.
 ///
-/// Without them pip and uv refuse Pythons that a distribution manages, and uv refuses any Python outside of a
-/// virtual environment. With a Python named, uv takes the first on the path, in such an environment or not.
-pub(super) fn installer_defaults(settings: &DockerSettings) -> Vec<String> {
-    let mut lines = vec!["ARG PIP_BREAK_SYSTEM_PACKAGES=1".to_owned()];
-    if settings.python_package_installer == PythonPackageInstaller::Uv {
-        lines.push("ARG UV_BREAK_SYSTEM_PACKAGES=1".to_owned());
-        let chooses = |argument: &InstallerArgument| {
-            matches!(argument.name.as_str(), "system" | "python" | "target" | "prefix")
-        };
-        if !settings.python_package_installer_args.iter().any(chooses) {
-            lines.push("ARG UV_PYTHON=python3".to_owned());
-        }
+/// Without them pip and uv refuse Pythons that a distribution manages, and uv trusts only the certificates that it
+/// brings along, where pip also trusts those of the image.
+pub(super) fn installer_defaults(settings: &DockerSettings) -> &'static [&'static str] {
+    match settings.python_package_installer {
+        PythonPackageInstaller::Pip => &["ARG PIP_BREAK_SYSTEM_PACKAGES=1"],
+        PythonPackageInstaller::Uv => &[
+            "ARG PIP_BREAK_SYSTEM_PACKAGES=1",
+            "ARG UV_BREAK_SYSTEM_PACKAGES=1",
+            "ARG UV_SYSTEM_CERTS=1",
+        ],
     }
-    lines
 }
 
 /// Installs uv where the parent image has none.
-pub(super) const INSTALL_UV: &str = "RUN command -v uv > /dev/null || pip install --no-cache-dir uv";
+pub(super) const INSTALL_UV: &str = "command -v uv > /dev/null || pip install --no-cache-dir uv";
+
+/// The id of the secret that holds logins, in netrc's format.
+pub(super) const LOGINS: &str = "netrc";
+
+/// The mount of the secret.
+const LOGINS_MOUNT: &str = "type=secret,id=netrc,required=true";
+
+/// Tells pip and uv where the secret is.
+pub(super) const FIND_LOGINS: &str = "ARG NETRC=/run/secrets/netrc";
+
+/// The front of an instruction that may need the logins.
+pub(super) fn run_with_logins(has_logins: bool) -> String {
+    match has_logins {
+        true => format!("RUN --mount={LOGINS_MOUNT} "),
+        false => "RUN ".to_owned(),
+    }
+}
 
 /// The instruction that installs Debian packages and leaves no lists behind.
 pub(super) fn apt_instruction(packages: &[String], dialect: &DockerfileDialect) -> String {

@@ -9,12 +9,15 @@ mod quote;
 
 use std::collections::BTreeMap;
 
-use wharf_core::Result;
 use wharf_core::builder::DockerfileDialect;
-use wharf_core::options::BuildSecret;
+use wharf_core::options::{BuildSecret, SecretSource};
+use wharf_core::{Result, Secret};
 
 pub use self::install::InstallCommand;
-use self::install::{INSTALL_UV, apt_instruction, installer_defaults, no_secrets, secret};
+use self::install::{
+    FIND_LOGINS, INSTALL_UV, LOGINS, apt_instruction, installer_defaults, no_secrets, run_with_logins, secret,
+};
+pub(crate) use self::install::{is_place, secret_line};
 pub use self::quote::NEWLINE_ARGUMENT;
 use self::quote::{env_value, json_words, run_shell};
 use crate::requirements::RequirementsFile;
@@ -40,6 +43,9 @@ pub struct Ingredients<'a> {
     pub has_files: bool,
     /// The words of the entrypoint; empty: the parent's.
     pub entrypoint: &'a [String],
+    /// Logins for package indexes, in netrc's format. They reach the installers on builders that mount secrets, and
+    /// only there.
+    pub logins: Option<&'a Secret>,
     /// Whether ZenML runs in the image and is told where its configuration may be.
     pub runs_zenml: bool,
 }
@@ -63,10 +69,10 @@ impl Ingredients<'_> {
     /// [`Unsupported`](wharf_core::ErrorKind::Unsupported) when requirements or options of the installer hold
     /// credentials and the builder cannot mount secrets, naming the builders that can.
     pub fn dockerfile(&self, dialect: &DockerfileDialect) -> Result<GeneratedDockerfile> {
-        let mut lines = vec![
-            format!("FROM {}", self.parent),
-            format!("WORKDIR {APP_DIRECTORY}"),
-        ];
+        let mut lines = vec![format!("FROM {}", self.parent)];
+        // A user of the parent's may install nothing.
+        lines.extend(self.settings.user.as_ref().map(|_| "USER root".to_owned()));
+        lines.push(format!("WORKDIR {APP_DIRECTORY}"));
         let mut build_args = BTreeMap::new();
         lines.extend(self.build_args.iter().map(|name| format!("ARG {name}")));
         if self.needs_newline() {
@@ -110,17 +116,27 @@ impl Ingredients<'_> {
         if wanted.is_empty() && command.is_none() {
             return Ok(secrets);
         }
-        lines.extend(installer_defaults(self.settings));
+        lines.extend(installer_defaults(self.settings).iter().map(ToString::to_string));
+        let logins = self.logins.filter(|_| dialect.secret_mounts);
+        if let Some(logins) = logins {
+            lines.push(FIND_LOGINS.to_owned());
+            secrets.push(BuildSecret {
+                id: LOGINS.to_owned(),
+                source: SecretSource::Value(logins.clone()),
+            });
+        }
         let is_uv = self.settings.python_package_installer == PythonPackageInstaller::Uv;
         if is_uv && (!wanted.is_empty() || command.is_some_and(names_uv)) {
-            lines.push(INSTALL_UV.to_owned());
+            lines.push(run_with_logins(logins.is_some()) + INSTALL_UV);
         }
         for file in wanted {
             let secret = secret(self.settings, file);
             if secret.is_some() && !dialect.secret_mounts {
                 return Err(no_secrets(&file.name));
             }
-            let command = InstallCommand::new(self.settings, dialect).with_secret(secret.as_ref());
+            let command = InstallCommand::new(self.settings, dialect)
+                .with_logins(logins.is_some())
+                .with_secret(secret.as_ref());
             if file.large.is_some() {
                 let name = file.large_name();
                 lines.push(format!("COPY {name} ./"));
@@ -135,14 +151,12 @@ impl Ingredients<'_> {
         Ok(secrets)
     }
 
-    /// Opens `/app` for whoever runs the image, and puts the files there. Their modes are those of the context;
-    /// the owner of what is there already changes before they come, so that nothing is stored twice.
+    /// Hands `/app` over to whoever runs the image, and puts the files there. Files of the context come with their
+    /// owner, and with modes for everybody; only what is there before them, and what the command makes, is
+    /// changed afterwards, so that nothing is stored twice.
     fn files(&self, dialect: &DockerfileDialect, lines: &mut Vec<String>) {
         let user = self.settings.user.as_deref();
-        lines.push(match user {
-            Some(user) => format!("RUN chmod -R a+rwX . && chown -R {user} ."),
-            None => "RUN chmod -R a+rwX .".to_owned(),
-        });
+        lines.push(hand_over(user));
         if self.has_files {
             lines.push(match user.filter(|_| dialect.copy_chown) {
                 Some(user) => format!("COPY --chown={user} . ."),
@@ -150,12 +164,11 @@ impl Ingredients<'_> {
             });
         }
         let command = self.settings.local_project_install_command.as_deref();
-        lines.extend(command.map(|command| format!("RUN {}", run_shell(command))));
-        let is_chowned = !self.has_files || dialect.copy_chown;
-        if let Some(user) = user.filter(|_| command.is_some() || !is_chowned) {
-            let name = user.split(':').next().unwrap_or(user);
-            // Only what belongs to somebody else is touched, and so stored again.
-            lines.push(format!("RUN find . ! -user {name} -exec chown {user} {{}} +"));
+        let run = run_with_logins(self.logins.is_some() && dialect.secret_mounts);
+        lines.extend(command.map(|command| run + &run_shell(command)));
+        let is_handed_over = !self.has_files || user.is_none() || dialect.copy_chown;
+        if command.is_some() || !is_handed_over {
+            lines.push(hand_over(user));
         }
     }
 
@@ -178,6 +191,23 @@ fn environment(variables: &BTreeMap<String, String>) -> Option<String> {
         .map(|(name, value)| format!("{name}={}", env_value(value)))
         .collect();
     Some(format!("ENV {}", pairs.join(" \\\n    ")))
+}
+
+/// Gives the working directory to a user, and opens it for all others: people run images as users that the image
+/// does not know. A file that is as it should be is not touched, and so is not stored again.
+fn hand_over(user: Option<&str>) -> String {
+    let open = "find . ! -type l ! -perm -0666 -exec chmod a+rwX {} +";
+    let Some(user) = user else {
+        // Small images have no find.
+        return format!("RUN {open} || chmod -R a+rwX .");
+    };
+    let foreign = match user.split_once(':') {
+        Some((user, group)) => format!(r"\( ! -user {user} -o ! -group {group} \)"),
+        None => format!("! -user {user}"),
+    };
+    format!(
+        "RUN {open} && find . {foreign} -exec chown -h {user} {{}} + || {{ chmod -R a+rwX . && chown -R {user} .; }}"
+    )
 }
 
 /// Whether a shell's command may call uv.

@@ -14,6 +14,7 @@ fn ingredients(settings: &DockerSettings) -> Ingredients<'_> {
         requirements: &[],
         has_files: false,
         entrypoint: &[],
+        logins: None,
         runs_zenml: false,
     }
 }
@@ -40,7 +41,8 @@ fn nothing_is_installed_when_nothing_needs_it() {
     let settings = DockerSettings::default();
     assert_eq!(
         ingredients(&settings).dockerfile(&chown()).unwrap().text,
-        "FROM python:3.11-slim\nWORKDIR /app\nRUN chmod -R a+rwX .\n"
+        "FROM python:3.11-slim\nWORKDIR /app\n\
+         RUN find . ! -type l ! -perm -0666 -exec chmod a+rwX {} + || chmod -R a+rwX .\n"
     );
     let blank = [file("r", "# nothing\n")];
     let with_blank = Ingredients {
@@ -74,6 +76,7 @@ local_project_install_command: pip install .
     .dockerfile(&chown())
     .unwrap();
     let expected = r#"FROM python:3.11-slim
+USER root
 WORKDIR /app
 ARG TOKEN
 ARG WHARF_NEWLINE
@@ -82,18 +85,18 @@ ENV A="1" \
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends git 'curl=7.*' && rm -rf /var/lib/apt/lists/*
 ARG PIP_BREAK_SYSTEM_PACKAGES=1
 ARG UV_BREAK_SYSTEM_PACKAGES=1
-ARG UV_PYTHON=python3
+ARG UV_SYSTEM_CERTS=1
 RUN command -v uv > /dev/null || pip install --no-cache-dir uv
 COPY r1 ./
-RUN uv pip install --no-cache-dir -r r1
+RUN UV_PYTHON="${UV_PYTHON:-$(command -v python3)}" uv pip install --no-cache-dir -r r1
 COPY r2 ./
-RUN uv pip install --no-cache-dir -r r2
+RUN UV_PYTHON="${UV_PYTHON:-$(command -v python3)}" uv pip install --no-cache-dir -r r2
 ENV ZENML_ENABLE_REPO_INIT_WARNINGS=False \
     ZENML_CONFIG_PATH=/app/.zenconfig
-RUN chmod -R a+rwX . && chown -R ml:ml .
+RUN find . ! -type l ! -perm -0666 -exec chmod a+rwX {} + && find . \( ! -user ml -o ! -group ml \) -exec chown -h ml:ml {} + || { chmod -R a+rwX . && chown -R ml:ml .; }
 COPY --chown=ml:ml . .
 RUN pip install .
-RUN find . ! -user ml -exec chown ml:ml {} +
+RUN find . ! -type l ! -perm -0666 -exec chmod a+rwX {} + && find . \( ! -user ml -o ! -group ml \) -exec chown -h ml:ml {} + || { chmod -R a+rwX . && chown -R ml:ml .; }
 USER ml:ml
 ENV C="x${WHARF_NEWLINE}y"
 ENTRYPOINT ["python", "a b"]
@@ -136,7 +139,9 @@ fn a_builder_without_chown_changes_the_owner_afterwards() {
     .dockerfile(&DockerfileDialect::default())
     .unwrap()
     .text;
-    assert!(text.contains("COPY . .\nRUN find . ! -user ml -exec chown ml {} +\nUSER ml\n"));
+    let hand_over = super::hand_over(Some("ml"));
+    assert!(hand_over.contains("&& find . ! -user ml -exec chown -h ml {} + || {"));
+    assert!(text.contains(&format!("{hand_over}\nCOPY . .\n{hand_over}\nUSER ml\n")));
 }
 
 #[test]
@@ -201,14 +206,48 @@ requirements: [a]
     };
     let generated = ingredients.dockerfile(&dialect).unwrap();
     assert!(generated.text.contains(
-        "RUN --mount=type=secret,id=zenml_user_requirements,required=true uv pip install --no-cache-dir --upgrade -r \
-         .zenml_user_requirements -r /run/secrets/zenml_user_requirements\n"
+        "RUN --mount=type=secret,id=zenml_user_requirements,required=true \
+         UV_PYTHON=\"${UV_PYTHON:-$(command -v python3)}\" uv pip install --no-cache-dir --upgrade -r .zenml_user_requirements -r /run/secrets/zenml_user_requirements\n"
     ));
     assert!(!format!("{generated:?}").contains("planted"));
     assert_eq!(
         generated.secrets[0].read().unwrap(),
         b"--index-url https://me:planted@pypi.example/simple\n--extra-index-url https://you:planted@b.example\n"
     );
+}
+
+#[test]
+fn logins_are_mounted_where_something_is_installed() {
+    let settings = settings("{user: ml, requirements: [a], local_project_install_command: 'pip install .'}");
+    let requirements = [file("r", "a\n")];
+    let logins = wharf_core::Secret::new("machine h\nlogin me\npassword planted\n");
+    let ingredients = Ingredients {
+        requirements: &requirements,
+        logins: Some(&logins),
+        ..ingredients(&settings)
+    };
+    let plain = ingredients.dockerfile(&chown()).unwrap();
+    assert!(!plain.text.contains("netrc") && plain.secrets.is_empty());
+    let dialect = DockerfileDialect {
+        secret_mounts: true,
+        ..chown()
+    };
+    let generated = ingredients.dockerfile(&dialect).unwrap();
+    let mounted = generated
+        .text
+        .lines()
+        .filter(|line| line.contains("--mount=type=secret,id=netrc,required=true "));
+    assert_eq!(mounted.count(), 3, "{}", generated.text);
+    assert!(generated.text.contains("ARG NETRC=/run/secrets/netrc\n"));
+    assert_eq!(generated.secrets.len(), 1);
+    assert!(!generated.text.contains("planted"));
+}
+
+#[test]
+fn a_named_index_with_a_password_is_a_line_without_the_name() {
+    let settings = settings("python_package_installer_args: {index: 'mine=https://me:planted@h/s'}");
+    let line = super::secret_line(&settings.python_package_installer_args[0]).unwrap();
+    assert_eq!(line.expose(), "--extra-index-url https://me:planted@h/s");
 }
 
 #[test]
@@ -228,12 +267,11 @@ fn large_packages_of_a_lock_have_a_layer_of_their_own() {
     .dockerfile(&chown())
     .unwrap()
     .text;
-    let expected = "\
-COPY .zenml_local_requirements_large ./
-RUN uv pip install --no-cache-dir --no-deps -r .zenml_local_requirements_large
+    let expected = r#"COPY .zenml_local_requirements_large ./
+RUN UV_PYTHON="${UV_PYTHON:-$(command -v python3)}" uv pip install --no-cache-dir --no-deps -r .zenml_local_requirements_large
 COPY .zenml_local_requirements ./
-RUN uv pip install --no-cache-dir -r .zenml_local_requirements
+RUN UV_PYTHON="${UV_PYTHON:-$(command -v python3)}" uv pip install --no-cache-dir -r .zenml_local_requirements
 COPY .zenml_user_requirements ./
-";
+"#;
     assert!(text.contains(expected), "{text}");
 }

@@ -6,13 +6,17 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use wharf_core::dockerfile::parent_images;
 use wharf_core::options::DockerBuildOptions;
-use wharf_core::{BuildContext, Error, ErrorKind, Result};
+use wharf_core::{BuildContext, Error, ErrorKind, Platform, Result};
 
 /// The key of everything that goes into an image: the Dockerfile, the context, the parents' digests, the options
 /// that change the result, the platform. Equal keys mean that building again would give the same image, as far
 /// as the Dockerfile's own commands do the same again.
 ///
-/// The builder's kind is in it through the Dockerfile, which is written for what the builder understands.
+/// The builder's kind is in it through the Dockerfile, which is written for what the builder understands. The
+/// platforms are those of the options, else the [builder's own](wharf_core::builder::ImageBuilder::default_platform);
+/// where that is not known, Linux on the architecture of this machine for builders that work here, and nothing for
+/// others. So an image that was built on an ARM engine is not taken for one that was built on an Intel engine, and
+/// an image is found again while the engine is down.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ContentKey(String);
 
@@ -26,7 +30,8 @@ pub(super) struct Ingredients<'a> {
     /// Each parent's name and what it means now: a digest, or a key.
     pub(super) parents: Vec<(String, String)>,
     pub(super) options: &'a DockerBuildOptions,
-    pub(super) platform: String,
+    /// For what the image is where the options do not say.
+    pub(super) platform: Option<Platform>,
 }
 
 impl ContentKey {
@@ -43,7 +48,7 @@ impl ContentKey {
         for (name, meaning) in &ingredients.parents {
             hasher.add(name, meaning);
         }
-        hasher.add("platform", &ingredients.platform);
+        hasher.add("platform", &platforms(ingredients));
         hasher.add("options", &options(ingredients.options)?);
         let hex: String = hasher
             .0
@@ -59,6 +64,15 @@ impl fmt::Display for ContentKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+fn platforms(ingredients: &Ingredients<'_>) -> String {
+    let given = &ingredients.options.platforms;
+    let own = ingredients.platform.iter().filter(|_| given.is_empty());
+    let mut names: Vec<String> = given.iter().chain(own).map(ToString::to_string).collect();
+    names.sort();
+    names.dedup();
+    names.join(",")
 }
 
 /// A checksum of parts that cannot run into each other: each begins with its length.
@@ -80,7 +94,7 @@ fn options(options: &DockerBuildOptions) -> Result<String> {
         build_args,
         labels,
         target,
-        platforms,
+        platforms: _,
         shm_size,
         network,
         extra_hosts,
@@ -91,17 +105,8 @@ fn options(options: &DockerBuildOptions) -> Result<String> {
         secrets: _,
         ssh: _,
     } = options;
-    serde_json::to_string(&(
-        build_args,
-        labels,
-        target,
-        platforms,
-        shm_size,
-        network,
-        extra_hosts,
-        extra,
-    ))
-    .map_err(|source| Error::new(ErrorKind::Unexpected, "build options are not JSON").with_source(source))
+    serde_json::to_string(&(build_args, labels, target, shm_size, network, extra_hosts, extra))
+        .map_err(|source| Error::new(ErrorKind::Unexpected, "build options are not JSON").with_source(source))
 }
 
 /// The parents that a Dockerfile names, arguments replaced.
@@ -128,7 +133,7 @@ mod tests {
             context: &context,
             parents: vec![("p".into(), "sha256:1".into())],
             options: &empty,
-            platform: "linux/amd64".into(),
+            platform: Some("linux/amd64".parse().unwrap()),
         };
         change(&mut ingredients, &mut options);
         let ingredients = Ingredients {
@@ -146,7 +151,8 @@ mod tests {
         let others = [
             key(|i, _| i.dockerfile = "FROM p\nUSER x"),
             key(|i, _| i.parents[0].1 = "sha256:2".into()),
-            key(|i, _| i.platform = "linux/arm64".into()),
+            key(|i, _| i.platform = Some("linux/arm64".parse().unwrap())),
+            key(|i, _| i.platform = None),
             key(|_, o| o.labels.extend([("a".to_owned(), "b".to_owned())])),
             key(|_, o| o.build_args.extend([("a".to_owned(), "b".to_owned())])),
         ];
@@ -154,6 +160,18 @@ mod tests {
             assert_ne!(*other, base);
             assert!(!others[..at].contains(other));
         }
+    }
+
+    #[test]
+    fn the_platform_of_the_options_is_the_one_that_counts() {
+        let arm = || "linux/arm64".parse().unwrap();
+        let own = key(|i, _| i.platform = Some(arm()));
+        let given = key(|_, o| o.platforms = vec![arm()]);
+        assert_eq!(own, given);
+        assert_ne!(
+            given,
+            key(|_, o| o.platforms = vec!["linux/riscv64".parse().unwrap()])
+        );
     }
 
     #[test]

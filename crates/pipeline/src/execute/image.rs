@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use wharf_core::builder::BuildRequest;
 use wharf_core::event::{BuildEvent, EventSink, ImageDigest, Warning};
+use wharf_core::options::SecretSource;
 use wharf_core::registry::ContainerRegistry;
-use wharf_core::{BuildContext, Error, ErrorKind, FileSource, ImageReference, Result};
+use wharf_core::{BuildContext, Error, ErrorKind, FileSource, ImageReference, Platform, Result, Secret};
 use wharf_registry::RegistryClient;
 
 use super::content_key::{ContentKey, Ingredients, parents};
 use super::{Done, Executor, ReadyImage};
+use crate::gather::index_credentials::printable_parts;
 use crate::plan::{Action, BuildInstructions, ImagePlan, PullParent};
 
 /// An image of the plan that another is built on.
@@ -19,16 +21,17 @@ pub(super) struct Parent {
     pub(super) content_key: Option<ContentKey>,
 }
 
-/// Makes an image ready.
+/// Makes an image ready. `platform` is that of images whose options name none.
 pub(super) async fn make_ready(
     executor: &Executor,
     image: &ImagePlan,
     parent: Option<Parent>,
+    platform: Option<Platform>,
     events: &EventSink,
 ) -> Result<(ReadyImage, Option<ContentKey>)> {
     match (image.action, &image.instructions) {
         (Action::Build | Action::Reuse, Some(instructions)) => {
-            built_or_reused(executor, image, instructions, parent, events).await
+            built_or_reused(executor, image, instructions, parent, platform, events).await
         }
         (Action::Tag, _) => Ok((tagged(executor, image, events).await?, None)),
         _ => Ok((
@@ -47,10 +50,11 @@ async fn built_or_reused(
     image: &ImagePlan,
     instructions: &BuildInstructions,
     parent: Option<Parent>,
+    platform: Option<Platform>,
     events: &EventSink,
 ) -> Result<(ReadyImage, Option<ContentKey>)> {
     let context = instructions.context()?;
-    let key = content_key(instructions, &context, parent.as_ref(), events).await?;
+    let key = content_key(instructions, &context, parent.as_ref(), platform, events).await?;
     let registry = executor.registry.as_ref().filter(|_| image.push);
     let client = registry
         .map(|registry| RegistryClient::new(Arc::clone(registry)))
@@ -62,6 +66,7 @@ async fn built_or_reused(
         return Ok((ready, Some(key)));
     }
     let request = request(executor, instructions, context, registry).await;
+    let events = events.clone().redacting(printable(instructions));
     let outcome = executor.builder.build(request, events.clone()).await?;
     if let Some(client) = &client {
         // So that the next one finds it. The image is good without it.
@@ -76,6 +81,16 @@ async fn built_or_reused(
         done: Done::Built,
     };
     Ok((ready, Some(key)))
+}
+
+/// What of the secrets of a build could show up in its log, beside each secret as a whole.
+fn printable(instructions: &BuildInstructions) -> Vec<Secret> {
+    let secrets = instructions.options.secrets.iter();
+    let values = secrets.filter_map(|secret| match &secret.source {
+        SecretSource::Value(value) => Some(value),
+        _ => None,
+    });
+    values.flat_map(printable_parts).collect()
 }
 
 /// Looks for an image with the same key in the repository, and gives it the wanted name.
@@ -109,6 +124,7 @@ async fn content_key(
     instructions: &BuildInstructions,
     context: &BuildContext,
     parent: Option<&Parent>,
+    platform: Option<Platform>,
     events: &EventSink,
 ) -> Result<ContentKey> {
     let dockerfile = &instructions.dockerfile.1;
@@ -125,7 +141,6 @@ async fn content_key(
     }
     let context = context.clone();
     let (dockerfile, options) = (dockerfile.clone(), instructions.options.clone());
-    let platform = format!("linux/{}", std::env::consts::ARCH);
     // Reads every file of the context.
     let hash = move || {
         let ingredients = Ingredients {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, watch};
 use wharf_core::event::EventSink;
-use wharf_core::{Error, ErrorKind};
+use wharf_core::{Error, ErrorKind, Platform};
 
 use super::image::{self, Parent};
 use super::{ContentKey, Execution, Executor, ImageResult, ImageState, default_jobs};
@@ -21,6 +21,8 @@ struct Shared<'a> {
     plan: &'a PipelinePlan,
     events: &'a EventSink,
     slots: Semaphore,
+    /// The platform of images whose options name none.
+    platform: Option<Platform>,
     outcomes: Vec<watch::Sender<Outcome>>,
 }
 
@@ -34,6 +36,7 @@ pub(super) async fn run(executor: &Executor, plan: &PipelinePlan, events: &Event
         plan,
         events,
         slots: Semaphore::new(jobs.get()),
+        platform: default_platform(executor).await,
         outcomes: plan.images.iter().map(|_| watch::Sender::new(None)).collect(),
     };
     let shared = Arc::new(shared);
@@ -42,6 +45,18 @@ pub(super) async fn run(executor: &Executor, plan: &PipelinePlan, events: &Event
         images,
         duration: begin.elapsed(),
     }
+}
+
+/// The builder's own platform. An engine on this machine has that of this machine, whether it answers or not.
+async fn default_platform(executor: &Executor) -> Option<Platform> {
+    let builder = executor.builder.as_ref();
+    let known = tokio::select! {
+        biased;
+        () = executor.cancel.cancelled() => None,
+        known = builder.default_platform() => known,
+    };
+    let here = || builder.is_building_locally().then(Platform::of_this_machine);
+    known.or_else(here)
 }
 
 async fn one(shared: Arc<Shared<'_>>, at: usize) -> ImageResult {
@@ -91,7 +106,7 @@ async fn build(
         let _slot =
             slot.map_err(|source| Error::new(ErrorKind::Unexpected, "building stopped").with_source(source))?;
         let events = shared.events.clone().for_image(&image.image);
-        image::make_ready(executor, image, parent, &events).await
+        image::make_ready(executor, image, parent, shared.platform.clone(), &events).await
     };
     let result = tokio::select! {
         biased;

@@ -46,6 +46,7 @@ fn image(name: &str, built_on: Option<usize>) -> ImagePlan {
             files: Vec::new(),
             missing: Vec::new(),
             dockerfile: ("Dockerfile".into(), dockerfile),
+            open_modes: false,
             options: wharf_core::options::DockerBuildOptions::default(),
             pull: PullParent::No,
         }),

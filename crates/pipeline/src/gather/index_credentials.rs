@@ -55,8 +55,8 @@ pub fn split_requirements(text: &str, variable: &dyn Fn(&str) -> Option<String>)
     for line in logical_lines(text) {
         match secret_line(&line, variable) {
             Some(secret) => {
-                let shown = hide_credentials(line.requirement);
-                split.text.push_str(&format!("{SECRET_MARK}{shown}\n"));
+                split.text.push_str(&secret_mark(line.requirement));
+                split.text.push('\n');
                 split.secret_lines.push(Secret::new(secret));
             }
             None => split.text.push_str(&without_comment_credentials(&line)),
@@ -66,6 +66,24 @@ pub fn split_requirements(text: &str, variable: &dyn Fn(&str) -> Option<String>)
         split.text.truncate(split.text.trim_end_matches('\n').len());
     }
     split
+}
+
+/// The comment that stands for a secret line.
+pub(crate) fn secret_mark(line: &str) -> String {
+    format!("{SECRET_MARK}{}", hide_credentials(line))
+}
+
+/// What of a secret text could show up in a log: its lines, and the logins and passwords in them.
+pub(crate) fn printable_parts(secret: &Secret) -> Vec<Secret> {
+    let text = secret.expose();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let logins = logins(text).filter(Login::is_secret).flat_map(|login| {
+        let password = login.text.split_once(':').map_or("", |(_, password)| password);
+        [login.text, password]
+    });
+    let netrc = lines.clone().filter_map(|line| line.strip_prefix("password "));
+    let parts = lines.chain(logins).chain(netrc);
+    parts.filter(|part| !part.is_empty()).map(Secret::new).collect()
 }
 
 /// [`split_requirements`] for a file with a role: the bounds of a constraints file cannot be taken out, since as
@@ -345,6 +363,29 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(!error.report().contains("hunter2") && error.report().contains("line: 2"));
         assert_eq!(split("-i https://u:p@h\na==1").unwrap().secret_lines.len(), 1);
+    }
+
+    #[test]
+    fn every_part_of_a_secret_is_known() {
+        let parts = |text: &str| {
+            let parts = printable_parts(&Secret::new(text));
+            parts
+                .iter()
+                .map(|part| part.expose().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            parts("-i https://me:pw@h/s\n-f https://t0ken@h\n"),
+            [
+                "-i https://me:pw@h/s",
+                "-f https://t0ken@h",
+                "me:pw",
+                "pw",
+                "t0ken"
+            ]
+        );
+        let netrc = parts("machine h\nlogin me\npassword hunter2\n");
+        assert_eq!(netrc.last().map(String::as_str), Some("hunter2"));
     }
 
     #[test]

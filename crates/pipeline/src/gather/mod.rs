@@ -6,6 +6,7 @@
 //! | [`code_archive`] | the code in an artifact store, stored once for each content |
 //! | [`heavy`] | large packages apart from small ones |
 //! | [`index_credentials`] | passwords in the URLs of package indexes, and how they stay out of images |
+//! | `index_logins` | passwords for package indexes that this machine has elsewhere: netrc, uv's variables |
 
 pub mod code_archive;
 mod code_repository;
@@ -20,6 +21,7 @@ mod git_remote;
 mod git_tests;
 pub mod heavy;
 pub mod index_credentials;
+pub(crate) mod index_logins;
 mod lock_files;
 mod project_files;
 mod pyproject;

@@ -6,8 +6,8 @@ use std::path::Path;
 use wharf_core::{Error, ErrorKind, Result};
 
 use super::requirement_files::{read_file, read_lines};
-use super::{ToolEnvironment, lock_files, pyproject};
-use crate::inputs::{DetectedRequirements, RequirementsSource, RequirementsText};
+use super::{ToolEnvironment, index_logins, lock_files, pyproject};
+use crate::inputs::{DetectedRequirements, IndexLogin, IndexPlace, RequirementsSource, RequirementsText};
 
 /// Requirement files, projects and Dockerfiles on disk, and the programs that read projects.
 ///
@@ -54,6 +54,10 @@ impl RequirementsSource for ProjectFiles {
             (false, true) => Some(DetectedRequirements::Project(project)),
             (false, false) => None,
         })
+    }
+
+    fn login(&self, place: &IndexPlace) -> Option<IndexLogin> {
+        index_logins::login(&self.tools, place)
     }
 
     fn text(&self, path: &Path) -> Result<String> {

@@ -21,6 +21,9 @@ pub struct BuildInstructions {
     pub missing: Vec<String>,
     /// The Dockerfile's name in the context, and its text.
     pub dockerfile: (String, String),
+    /// Whether everybody gets the permissions that the owner of a file has, so that the code can be read and
+    /// changed by whoever runs the image.
+    pub open_modes: bool,
     /// How to build; `pull` is said by [`pull`](Self::pull).
     pub options: DockerBuildOptions,
     /// Whether to ask the registry for a newer parent image.
@@ -61,6 +64,9 @@ impl BuildInstructions {
         };
         if let Some(path) = &self.ignore_file {
             context = context.with_ignore_file(path);
+        }
+        if self.open_modes {
+            context = context.with_open_modes();
         }
         for (name, content) in &self.files {
             context.add_file(name, FileSource::Bytes(content.clone().into()), None)?;
@@ -122,6 +128,7 @@ mod tests {
             files: Vec::new(),
             missing: Vec::new(),
             dockerfile: ("Dockerfile".into(), "FROM scratch\n".into()),
+            open_modes: false,
             options: DockerBuildOptions::default(),
             pull: PullParent::No,
         };

@@ -4,6 +4,7 @@
 //! outside it asks [`Surroundings`], each distinct question once.
 
 mod checksum;
+mod index_access;
 mod instructions;
 mod planner;
 mod questions;
@@ -37,7 +38,7 @@ pub struct PlanInput<'a> {
     pub stack: StackNeeds,
     /// Where images go; none: they stay with the builder.
     pub registry: Option<&'a dyn ContainerRegistry>,
-    /// What of the builder matters.
+    /// What of the builder matters: for a plan that is executed, [`BuilderFacts::probed`].
     pub builder: BuilderFacts,
     /// The parent image for settings that name none; none: chosen for the active Python.
     pub default_parent: Option<String>,
@@ -77,6 +78,21 @@ impl From<&dyn ImageBuilder> for BuilderFacts {
         Self {
             dialect: builder.capabilities().dialect,
             builds_locally: builder.is_building_locally(),
+        }
+    }
+}
+
+impl BuilderFacts {
+    /// What the builder can do right now, asked from the engine or service behind it. Where nothing answers it is
+    /// what the builder can at its best: images that exist can be reused without an engine.
+    pub async fn probed(builder: &dyn ImageBuilder) -> Self {
+        let known = Self::from(builder);
+        match builder.probe().await {
+            Ok(capabilities) => Self {
+                dialect: capabilities.dialect,
+                ..known
+            },
+            Err(_) => known,
         }
     }
 }

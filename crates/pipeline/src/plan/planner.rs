@@ -292,6 +292,7 @@ impl Planner<'_> {
             missing: Vec::new(),
             dockerfile: (dockerfile_name(&path, root.as_deref()), own.text.clone()),
             context_root: root,
+            open_modes: false,
             options: own.config.options()?,
             pull: given_pull(&own.config).unwrap_or(PullParent::UnlessLocal),
         });
@@ -322,6 +323,7 @@ impl Planner<'_> {
             requirements: &recipe.requirements,
             has_files: recipe.code == CodeSource::Included || !recipe.extra_files.is_empty(),
             entrypoint: &recipe.entrypoint,
+            logins: recipe.logins.secret().as_ref(),
             runs_zenml: recipe.runs_zenml,
         }
         .dockerfile(&self.input.builder.dialect)?;
@@ -346,6 +348,7 @@ impl Planner<'_> {
             files: files(recipe),
             missing: recipe.missing.clone(),
             dockerfile: (wharf_core::context::DEFAULT_DOCKERFILE.to_owned(), generated.text),
+            open_modes: true,
             options,
             pull: given_pull(&config).unwrap_or(pull),
         });

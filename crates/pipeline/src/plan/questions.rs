@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use wharf_core::Result;
 
-use crate::inputs::{ActivePython, DetectedRequirements, EnvironmentExport, RequirementsText, Surroundings};
+use crate::inputs::{
+    ActivePython, DetectedRequirements, EnvironmentExport, IndexLogin, IndexPlace, RequirementsText,
+    Surroundings,
+};
 
 /// A project's file, and the command that exports its dependencies.
 type Project = (PathBuf, Option<Vec<String>>);
@@ -18,6 +21,7 @@ pub(super) struct Questions<'a> {
     resolved: BTreeMap<Vec<String>, RequirementsText>,
     exported: BTreeMap<Project, RequirementsText>,
     texts: BTreeMap<PathBuf, String>,
+    logins: BTreeMap<IndexPlace, Option<IndexLogin>>,
     detected: BTreeMap<(), Option<DetectedRequirements>>,
     python: BTreeMap<(), Option<ActivePython>>,
 }
@@ -31,6 +35,7 @@ impl<'a> Questions<'a> {
             resolved: BTreeMap::new(),
             exported: BTreeMap::new(),
             texts: BTreeMap::new(),
+            logins: BTreeMap::new(),
             detected: BTreeMap::new(),
             python: BTreeMap::new(),
         }
@@ -81,6 +86,11 @@ impl<'a> Questions<'a> {
         let files = &self.surroundings.files;
         let root = &self.surroundings.source_root;
         once(&mut self.detected, (), || files.detect(root))
+    }
+
+    pub(super) fn login(&mut self, place: &IndexPlace) -> Result<Option<IndexLogin>> {
+        let files = &self.surroundings.files;
+        once(&mut self.logins, place.clone(), || Ok(files.login(place)))
     }
 
     pub(super) fn text(&mut self, path: &Path) -> Result<String> {

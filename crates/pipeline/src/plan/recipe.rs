@@ -6,6 +6,7 @@ use wharf_core::{Error, ErrorKind, Result};
 
 use super::PlanInput;
 use super::checksum::Checksum;
+use super::index_access::{IndexLogins, mark_secret_options};
 use super::questions::Questions;
 use crate::decide::{CodeSource, ImageRequest};
 use crate::gather::default_parent_image;
@@ -59,6 +60,7 @@ pub(super) struct Recipe {
     pub(super) requirements: Vec<RequirementsFile>,
     pub(super) apt_packages: Vec<String>,
     pub(super) runs_zenml: bool,
+    pub(super) logins: IndexLogins,
     pub(super) reasons: Vec<&'static str>,
     pub(super) warnings: Vec<String>,
     pub(super) missing: Vec<String>,
@@ -88,6 +90,7 @@ impl Recipe {
             requirements: Vec::new(),
             apt_packages: Vec::new(),
             runs_zenml: false,
+            logins: IndexLogins::default(),
             reasons: Vec::new(),
             warnings: Vec::new(),
             missing: Vec::new(),
@@ -112,6 +115,11 @@ impl Recipe {
         let settings = Arc::clone(&self.settings);
         let gathered = self.requirements(input, repository, request, questions)?;
         self.requirements = gathered.into_files()?;
+        mark_secret_options(&settings, &mut self.requirements);
+        self.logins = IndexLogins::find(&settings, &self.requirements, questions)?;
+        if !input.builder.dialect.secret_mounts {
+            self.warnings.extend(self.logins.warning());
+        }
         self.check_files()?;
         self.apt_packages.extend_from_slice(&settings.apt_packages);
         if settings.install_stack_requirements {

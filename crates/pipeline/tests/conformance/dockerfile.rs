@@ -151,6 +151,8 @@ fn installs(dockerfile: &str) -> Vec<Value> {
                 Some((mount, call)) => (Some(mount), call),
                 None => (None, line),
             };
+            // Where uv installs to is wharf's own.
+            let (_, call) = call.split_once(")}\" ").unwrap_or(("", call));
             json!([mount, shlex::split(call)])
         })
         .collect()
@@ -165,7 +167,8 @@ fn arguments(dockerfile: &str) -> Vec<&str> {
 }
 
 fn after<'a>(dockerfile: &'a str, instruction: &str) -> Option<&'a str> {
-    dockerfile.lines().find_map(|line| line.strip_prefix(instruction))
+    let lines = dockerfile.lines().rev();
+    lines.filter_map(|line| line.strip_prefix(instruction)).next()
 }
 
 #[test]

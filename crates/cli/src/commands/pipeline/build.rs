@@ -12,7 +12,7 @@ use wharf_core::artifact_store::{ArtifactStore, LocalArtifactStore};
 use wharf_core::event::{EventSink, Warning};
 use wharf_core::{Error, ErrorKind, Result};
 
-use super::plan::{self, Planned};
+use super::plan::{self, Ask, Planned};
 use crate::args::GlobalArgs;
 use crate::args::pipeline::PipelineBuildArgs;
 use crate::display;
@@ -23,7 +23,7 @@ use crate::signals::{self, Signals};
 
 pub(super) async fn run(global: &GlobalArgs, args: &PipelineBuildArgs) -> Result<u8, Failure> {
     let progress = global.progress.for_stderr()?;
-    let planned = plan::make(global, &args.plan)?;
+    let planned = plan::make(global, &args.plan, Ask::Builder).await?;
     let records = FileRecords::of_source_root(&planned.source_root);
     if let Some(id) = args.build.as_ref().or(planned.build.as_ref()) {
         return use_build(global, &planned, &records.get(id)?);

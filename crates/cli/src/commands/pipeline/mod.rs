@@ -13,8 +13,8 @@ use crate::failure::Failure;
 /// Whatever stood in the way.
 pub async fn run(global: &GlobalArgs, command: &PipelineCommand) -> Result<u8, Failure> {
     match command {
-        PipelineCommand::Plan(args) => plan::plan(global, args),
-        PipelineCommand::Dockerfile(args) => plan::dockerfile(global, args),
+        PipelineCommand::Plan(args) => plan::plan(global, args).await,
+        PipelineCommand::Dockerfile(args) => plan::dockerfile(global, args).await,
         PipelineCommand::Build(args) => build::run(global, args).await,
         PipelineCommand::Builds(command) => builds::run(global, command),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use wharf::pipeline::gather::{self, StopSignal};
-use wharf::pipeline::plan::{CodeRepositoryUse, PlanInput, StackNeeds};
+use wharf::pipeline::plan::{BuilderFacts, CodeRepositoryUse, PlanInput, StackNeeds};
 use wharf::pipeline::{PipelineFile, PipelinePlan};
 use wharf_core::builder::ImageBuilder;
 use wharf_core::stack::Stack;
@@ -29,8 +29,17 @@ pub(super) struct Planned {
     pub(super) build: Option<String>,
 }
 
+/// How a plan learns what the builder can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Nobody is asked: the plan is for the builder at its best.
+    Nobody,
+    /// The engine or service behind the builder, which is to build just what is planned.
+    Builder,
+}
+
 /// Reads the pipeline's file and plans its images.
-pub(super) fn make(global: &GlobalArgs, args: &PlanArgs) -> Result<Planned> {
+pub(super) async fn make(global: &GlobalArgs, args: &PlanArgs, ask: Ask) -> Result<Planned> {
     let file = PipelineFile::read(&args.file, &|name| std::env::var(name).ok())?;
     let stack = target::pipeline_stack(&args.target, global.host.as_deref(), &wiring::flavors())?;
     let builder = stack.image_builder.clone();
@@ -46,7 +55,10 @@ pub(super) fn make(global: &GlobalArgs, args: &PlanArgs) -> Result<Planned> {
         surroundings: &surroundings,
         stack: StackNeeds::from(&stack),
         registry: stack.container_registry.as_deref(),
-        builder: builder.as_ref().into(),
+        builder: match ask {
+            Ask::Nobody => builder.as_ref().into(),
+            Ask::Builder => BuilderFacts::probed(builder.as_ref()).await,
+        },
         default_parent: None,
         code_repository: match args.code_repository {
             RepositoryUse::Auto => CodeRepositoryUse::Auto,
@@ -71,8 +83,8 @@ pub(super) fn warn(warning: &str) {
     output::to_stderr(&format!("warning: {warning}\n"));
 }
 
-pub(super) fn plan(global: &GlobalArgs, args: &PlanArgs) -> Result<u8, Failure> {
-    let planned = make(global, args)?;
+pub(super) async fn plan(global: &GlobalArgs, args: &PlanArgs) -> Result<u8, Failure> {
+    let planned = make(global, args, Ask::Nobody).await?;
     output::print(global.output, &ShownPlan(planned.plan))?;
     Ok(exit_code::OK)
 }
@@ -91,8 +103,8 @@ impl Shown for ShownPlan {
     }
 }
 
-pub(super) fn dockerfile(global: &GlobalArgs, args: &DockerfileArgs) -> Result<u8, Failure> {
-    let planned = make(global, &args.plan)?;
+pub(super) async fn dockerfile(global: &GlobalArgs, args: &DockerfileArgs) -> Result<u8, Failure> {
+    let planned = make(global, &args.plan, Ask::Nobody).await?;
     let text = dockerfile_of(&planned.plan, args.step.as_deref(), &args.plan.file)?;
     output::print(global.output, &ShownDockerfile(json!({ "dockerfile": text })))?;
     Ok(exit_code::OK)
