@@ -11,7 +11,7 @@ use wharf::core::registry::ContainerRegistry;
 use wharf::local::LocalImageBuilder;
 use wharf::pipeline::execute::{Done, Execution, Executor};
 use wharf::pipeline::gather::{ToolEnvironment, surroundings};
-use wharf::pipeline::plan::{CodeRepositoryUse, PlanInput, StackNeeds};
+use wharf::pipeline::plan::{BuilderFacts, CodeRepositoryUse, PlanInput, StackNeeds};
 use wharf::pipeline::{PipelineFile, PipelinePlan};
 use wharf::registry::RegistryClient;
 use wharf_testkit::services;
@@ -47,7 +47,7 @@ async fn execute(root: &Path, file: &str, host: String, registry: &Arc<dyn Conta
         surroundings: &surroundings,
         stack: StackNeeds::default(),
         registry: Some(registry.as_ref()),
-        builder: builder.as_ref().into(),
+        builder: BuilderFacts::probed(builder.as_ref()).await,
         default_parent: None,
         code_repository: CodeRepositoryUse::Off,
     })
@@ -156,4 +156,64 @@ async fn engine_registry_a_pipeline_is_built_run_and_found_again_without_an_engi
     let client = RegistryClient::new(registry).unwrap();
     let image = third["train"].0.parse().unwrap();
     assert!(client.digest_of(&image).await.unwrap().is_some());
+}
+
+/// A clone of a repository made under a umask.
+fn clone_of(origin: &Path, umask: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let script = format!("umask {umask} && git clone --quiet \"$1\" \"$2/code\"");
+    let mut clone = std::process::Command::new("sh");
+    clone.args(["-c", &script, "sh"]).args([origin, directory.path()]);
+    assert!(clone.status().unwrap().success());
+    directory
+}
+
+fn repository() -> tempfile::TempDir {
+    let origin = tempfile::tempdir().unwrap();
+    std::fs::create_dir(origin.path().join("steps")).unwrap();
+    let unique = format!("print('made by {}')\n", std::process::id());
+    std::fs::write(origin.path().join("steps/train.py"), unique).unwrap();
+    let script = "git init --quiet && git add . && chmod +x steps/train.py && git add . && \
+                  git -c user.name=t -c user.email=t@t commit --quiet -m code";
+    let mut git = std::process::Command::new("sh");
+    git.args(["-c", script]).current_dir(origin.path());
+    assert!(git.status().unwrap().success());
+    origin
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a Docker engine and a registry"]
+async fn engine_registry_two_clones_of_a_repository_have_one_image() {
+    let registry = services::open_registry();
+    let origin = repository();
+    let file = format!(
+        "settings:\n  docker:\n    parent_image: {}\n    install_stack_requirements: false\n    \
+         allow_download_from_code_repository: false\n    allow_download_from_artifact_store: false\nsteps: {{train: {{}}}}\n",
+        parent_in_the_registry().await
+    );
+    let one = clone_of(origin.path(), "022");
+    let first = execute(&one.path().join("code"), &file, services::engine(), &registry).await;
+    let other = clone_of(origin.path(), "077");
+    // Somebody ran the code here.
+    let cache = other.path().join("code/steps/__pycache__");
+    std::fs::create_dir(&cache).unwrap();
+    std::fs::write(cache.join("train.cpython-311.pyc"), "times differ").unwrap();
+    let nowhere = "unix:///no/engine/here.sock".to_owned();
+    let second = execute(&other.path().join("code"), &file, nowhere.clone(), &registry).await;
+    assert_eq!(first.images[0].content_key, second.images[0].content_key);
+    let (built, reused) = (references(&first), references(&second));
+    assert_eq!(built["train"].1, Done::Built);
+    assert_eq!(reused["train"], (built["train"].0.clone(), Done::Reused));
+    assert_eq!(
+        run(&built["train"].0, "import os; print(os.listdir('.'))"),
+        "['steps']\n"
+    );
+
+    // What is built for another platform is another image.
+    let arm = file.replace(
+        "docker:\n",
+        "docker:\n    build_config: {build_options: {platform: linux/arm64}}\n",
+    );
+    let third = execute(&other.path().join("code"), &arm, nowhere, &registry).await;
+    assert!(third.images[0].ready().is_none(), "{:?}", third.images[0]);
 }

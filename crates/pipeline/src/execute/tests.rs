@@ -47,6 +47,7 @@ fn image(name: &str, built_on: Option<usize>) -> ImagePlan {
             missing: Vec::new(),
             dockerfile: ("Dockerfile".into(), dockerfile),
             open_modes: false,
+            left_out: Vec::new(),
             options: wharf_core::options::DockerBuildOptions::default(),
             pull: PullParent::No,
         }),

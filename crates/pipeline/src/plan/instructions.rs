@@ -6,6 +6,8 @@ use wharf_core::context::DockerfileSource;
 use wharf_core::options::DockerBuildOptions;
 use wharf_core::{BuildContext, Error, ErrorKind, FileSource, ImageReference, Result};
 
+use crate::settings::DockerSettings;
+
 /// Everything a builder must be told about an image, beside the components of the stack.
 #[derive(Debug, Clone)]
 pub struct BuildInstructions {
@@ -24,6 +26,8 @@ pub struct BuildInstructions {
     /// Whether everybody gets the permissions that the owner of a file has, so that the code can be read and
     /// changed by whoever runs the image.
     pub open_modes: bool,
+    /// Patterns of what is left out of the context, unless its ignore file takes it back.
+    pub left_out: Vec<&'static str>,
     /// How to build; `pull` is said by [`pull`](Self::pull).
     pub options: DockerBuildOptions,
     /// Whether to ask the registry for a newer parent image.
@@ -74,22 +78,36 @@ impl BuildInstructions {
         let (name, text) = self.dockerfile.clone();
         let content = text.into();
         context = context.with_dockerfile(DockerfileSource::Bytes { name, content });
-        without_own_files(context)
+        with_own_rules(context, &self.left_out)
     }
+}
+
+/// What of a checkout is no code, and differs from clone to clone: with it no image would be found again.
+pub(super) fn left_out(settings: &DockerSettings) -> Vec<&'static str> {
+    let mut patterns = vec!["**/__pycache__"];
+    // A project that is installed may take its version from there.
+    if settings.local_project_install_command.is_none() {
+        patterns.push("**/.git");
+    }
+    patterns
 }
 
 /// What wharf itself writes below a source root. In the context, the record of a build would change the next.
 const OWN_FILES: &str = "\n.wharf/builds\n.wharf/artifacts\n";
 
-fn without_own_files(context: BuildContext) -> Result<BuildContext> {
-    if context.root().is_none_or(|root| !root.join(".wharf").is_dir()) {
+/// Rules before the user's, which these may take back, and rules behind them.
+fn with_own_rules(context: BuildContext, left_out: &[&str]) -> Result<BuildContext> {
+    let has_own_files = context.root().is_some_and(|root| root.join(".wharf").is_dir());
+    if context.root().is_none() || (!has_own_files && left_out.is_empty()) {
         return Ok(context);
     }
     let rules = context.ignore_rules()?;
     let file = rules
         .file()
         .map_or_else(|| PathBuf::from(".dockerignore"), Path::to_owned);
-    let text = [rules.text().as_ref(), OWN_FILES.as_bytes()].concat();
+    let before: String = left_out.iter().map(|pattern| format!("{pattern}\n")).collect();
+    let behind = if has_own_files { OWN_FILES } else { "" };
+    let text = [before.as_bytes(), rules.text().as_ref(), behind.as_bytes()].concat();
     Ok(context.with_ignore_text(text, file))
 }
 
@@ -107,19 +125,23 @@ mod tests {
     use wharf_core::options::DockerBuildOptions;
 
     #[test]
-    fn what_wharf_writes_below_the_source_root_is_not_in_the_context() {
+    fn what_is_no_code_is_not_in_the_context() {
         let root = tempfile::tempdir().unwrap();
         for name in [
             "code.py",
             ".wharf/.gitignore",
             ".wharf/builds/1.json",
             ".wharf/artifacts/code/x",
+            ".git/HEAD",
+            "sub/.git",
+            "sub/__pycache__/a.pyc",
+            "kept/__pycache__/a.pyc",
         ] {
             let path = root.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "x").unwrap();
         }
-        std::fs::write(root.path().join(".dockerignore"), "*.md").unwrap();
+        std::fs::write(root.path().join(".dockerignore"), "*.md\n!kept/__pycache__").unwrap();
         std::fs::write(root.path().join("a.md"), "x").unwrap();
         let instructions = BuildInstructions {
             image: "app:1".parse().unwrap(),
@@ -129,11 +151,22 @@ mod tests {
             missing: Vec::new(),
             dockerfile: ("Dockerfile".into(), "FROM scratch\n".into()),
             open_modes: false,
+            left_out: vec!["**/.git", "**/__pycache__"],
             options: DockerBuildOptions::default(),
             pull: PullParent::No,
         };
         let files = instructions.context().unwrap().files().unwrap();
         let names: Vec<String> = files.iter().map(|file| file.name.display().to_string()).collect();
-        assert_eq!(names, [".dockerignore", ".wharf", ".wharf/.gitignore", "code.py"]);
+        let expected = [
+            ".dockerignore",
+            ".wharf",
+            ".wharf/.gitignore",
+            "code.py",
+            "kept",
+            "kept/__pycache__",
+            "kept/__pycache__/a.pyc",
+            "sub",
+        ];
+        assert_eq!(names, expected);
     }
 }

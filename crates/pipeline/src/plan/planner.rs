@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wharf_core::options::BuildOption;
 use wharf_core::{Error, ErrorKind, ImageReference, Result, registry};
 
-use super::instructions::dockerfile_name;
+use super::instructions::{dockerfile_name, left_out};
 use super::questions::Questions;
 use super::recipe::{OwnDockerfile, Parent, Recipe, Work};
 use super::{
@@ -293,6 +293,7 @@ impl Planner<'_> {
             dockerfile: (dockerfile_name(&path, root.as_deref()), own.text.clone()),
             context_root: root,
             open_modes: false,
+            left_out: Vec::new(),
             options: own.config.options()?,
             pull: given_pull(&own.config).unwrap_or(PullParent::UnlessLocal),
         });
@@ -349,6 +350,7 @@ impl Planner<'_> {
             missing: recipe.missing.clone(),
             dockerfile: (wharf_core::context::DEFAULT_DOCKERFILE.to_owned(), generated.text),
             open_modes: true,
+            left_out: left_out(&recipe.settings),
             options,
             pull: given_pull(&config).unwrap_or(pull),
         });

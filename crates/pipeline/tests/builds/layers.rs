@@ -42,7 +42,7 @@ fn locked(uv: &std::path::Path, index: &Index, small: &str) -> Project {
         .file("pyproject.toml", text)
         .variable("PATH", &path);
     let output = Command::new(uv.join("uv"))
-        .args(["lock", "--no-config", "--no-cache"])
+        .args(["lock", "--no-cache"])
         .current_dir(project.root())
         .output()
         .unwrap();

@@ -267,7 +267,7 @@ impl Drop for Built {
     fn drop(&mut self) {
         for image in self.execution.images.iter().filter_map(|image| image.ready()) {
             // A failing test has more to say than that an image is in use.
-            let _ = self.way.output(&["image", "rm", "--force", &image.reference]);
+            let _ = self.way.output(&["image", "rm", &image.reference]);
         }
     }
 }
