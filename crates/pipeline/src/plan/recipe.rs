@@ -171,8 +171,11 @@ impl Recipe {
             Some(Requirements::File(path)) => {
                 gathered.own = Some(questions.requirements_file(questions.path(path))?);
             }
-            Some(Requirements::List(list)) => gathered.own = Some(questions.requirements_list(list)?),
-            None => {}
+            Some(Requirements::List(list)) if !list.is_empty() => {
+                gathered.own = Some(questions.requirements_list(list)?);
+            }
+            // As in ZenML, an empty list asks for nothing and does not keep anything from being found.
+            Some(Requirements::List(_)) | None => {}
         }
         self.detect(questions, &mut gathered)?;
         if gathered.own.as_ref().is_some_and(|own| !own.content.is_empty()) {
@@ -193,8 +196,8 @@ impl Recipe {
     fn detect(&mut self, questions: &mut Questions<'_>, gathered: &mut GatheredRequirements) -> Result<()> {
         let settings = &self.settings;
         let names_some = settings.replicate_local_python_environment.is_some()
-            || settings.pyproject_path.is_some()
-            || settings.requirements.is_some();
+            || gathered.pyproject.is_some()
+            || gathered.own.is_some();
         if settings.disable_automatic_requirements_detection || names_some {
             return Ok(());
         }

@@ -70,9 +70,10 @@ impl RequirementsSource for Outside {
         Ok(RequirementsText::plain("exported\n"))
     }
 
-    fn detect(&self, _: &Path) -> Result<Option<DetectedRequirements>> {
+    fn detect(&self, root: &Path) -> Result<Option<DetectedRequirements>> {
         self.ask("detect");
-        Ok(None)
+        let found = self.files.contains_key("requirements.txt");
+        Ok(found.then(|| DetectedRequirements::File(root.join("requirements.txt"))))
     }
 
     fn text(&self, path: &Path) -> Result<String> {
@@ -201,6 +202,22 @@ fn three_hundred_steps_cost_what_their_forty_settings_cost() {
     assert_eq!(plan.image("s299.orchestrator").unwrap().steps.len(), 8);
     let asked = outside.asked.lock().unwrap();
     assert_eq!(*asked, ["repository", "PipFreeze", "python"]);
+}
+
+#[test]
+fn an_empty_list_of_requirements_hides_no_file_of_them() {
+    let outside = Arc::new(Outside {
+        files: [("requirements.txt", "found==1")].into(),
+        ..Outside::default()
+    });
+    let content = |own: &str| {
+        let automatic = "disable_automatic_requirements_detection: false";
+        let text = format!("settings: {{docker: {{requirements: {own}, {automatic}}}}}\n");
+        let plan = plan_with(&outside, &text, |_| {}).unwrap();
+        plan.images[0].requirements_files[0].content.clone()
+    };
+    assert_eq!(content("[]"), "found==1");
+    assert_eq!(content("[own==1]"), "own==1");
 }
 
 #[test]

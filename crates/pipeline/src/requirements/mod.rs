@@ -2,10 +2,10 @@
 //!
 //! 1. what the local environment has,
 //! 2. what the stack's components and the code repository need,
-//! 3. what integrations need,
-//! 4. the project's dependencies,
-//! 5. the user's own requirements,
-//! 6. what the one who asks for the image adds.
+//! 3. what the one who asks for the image adds,
+//! 4. what integrations need,
+//! 5. the project's dependencies,
+//! 6. the user's own requirements.
 //!
 //! Each is a file of its own and installed by itself, so that a change of a later one leaves the layers of the
 //! earlier ones as they are. The files have ZenML's names.
@@ -22,12 +22,13 @@ use crate::decide::ExtraRequirements;
 use crate::gather::heavy::split_heavy;
 use crate::inputs::{IncludedFile, RequirementsText};
 
-/// The names of the files, in the order in which they are installed.
+/// The names of the files.
 const LOCAL: &str = ".zenml_local_requirements";
 const STACK: &str = ".zenml_stack_integration_requirements";
 const INTEGRATIONS: &str = ".zenml_integration_requirements";
 const PYPROJECT: &str = ".zenml_pyproject_requirements";
 const OWN: &str = ".zenml_user_requirements";
+const OUR_NAMES: [&str; 5] = [LOCAL, STACK, INTEGRATIONS, PYPROJECT, OWN];
 
 /// A requirements file of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -99,6 +100,10 @@ impl GatheredRequirements {
         let mut files = Vec::new();
         files.extend(self.local.map(|text| of_text(LOCAL, text, self.local_is_lock)));
         files.extend(sorted(STACK, self.stack));
+        for extra in self.extra {
+            check_name(&extra.name, &files)?;
+            files.extend(sorted(&extra.name, extra.requirements));
+        }
         files.extend(sorted(INTEGRATIONS, self.integrations));
         files.extend(
             self.pyproject
@@ -109,10 +114,6 @@ impl GatheredRequirements {
                 .filter(|text| !text.content.is_empty())
                 .map(|text| of_text(OWN, text, false)),
         );
-        for extra in self.extra {
-            check_name(&extra.name, &files)?;
-            files.extend(sorted(&extra.name, extra.requirements));
-        }
         Ok(files)
     }
 }
@@ -150,7 +151,7 @@ fn sorted(name: &str, requirements: Vec<String>) -> Option<RequirementsFile> {
 fn check_name(name: &str, files: &[RequirementsFile]) -> Result<()> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let is_good = !matches!(name, "" | "." | "..") && !name.starts_with('-') && name.chars().all(is_part);
-    if is_good && !files.iter().any(|file| file.name == name) {
+    if is_good && !OUR_NAMES.contains(&name) && !files.iter().any(|file| file.name == name) {
         return Ok(());
     }
     let message = match is_good {
@@ -181,8 +182,8 @@ mod tests {
         };
         let files = gathered.into_files().unwrap();
         let contents: Vec<&str> = files.iter().map(|file| file.content.as_str()).collect();
-        assert_eq!(contents, ["a==1\n", "b\nz", "c", "d\n", "e", "f\ng"]);
-        assert_eq!(files[5].name, ".x");
+        assert_eq!(contents, ["a==1\n", "b\nz", "f\ng", "c", "d\n", "e"]);
+        assert_eq!(files[2].name, ".x");
     }
 
     #[test]
@@ -195,7 +196,6 @@ mod tests {
     fn names_of_added_files_are_checked() {
         for name in ["", "a b", "../x", "$X", "-r", OWN] {
             let gathered = GatheredRequirements {
-                own: Some(RequirementsText::plain("e")),
                 extra: vec![ExtraRequirements {
                     name: name.into(),
                     requirements: vec!["g".into()],
