@@ -70,7 +70,7 @@ impl Stack {
                     "The image builder `{flavor}` pushes its images: add a container registry."
                 )]
             }
-            Some(registry) if registry.is_local() && !builder.is_building_locally() => vec![format!(
+            Some(registry) if registry.is_local() && !builder.reaches_local_registries() => vec![format!(
                 "The container registry `{}` can be reached from this machine only, and the image builder \
                  `{flavor}` builds elsewhere: use a registry that both reach.",
                 registry.uri()

@@ -1,6 +1,6 @@
 //! The real services that `cargo xtask test` starts, as it announces them.
 //!
-//! A test that needs one is `#[ignore]`d with the reason and has `engine_`, `podman_` or `registry_` in its
+//! A test that needs one is `#[ignore]`d with the reason and has `engine_`, `podman_`, `registry_` or `cluster_` in its
 //! name; the task runs it only where the service is there. So a missing variable here is a mistake in how
 //! the test was started, and panics.
 
@@ -39,6 +39,25 @@ pub fn busybox_image() -> String {
 #[must_use]
 pub fn python_image() -> String {
     variable("WHARF_TEST_PARENT_IMAGE")
+}
+
+/// The kubeconfig of a cluster, with all rights in it.
+#[must_use]
+pub fn kubeconfig() -> String {
+    variable("WHARF_TEST_KUBECONFIG")
+}
+
+/// An image in the cluster's nodes that does as Kaniko's executor does.
+#[must_use]
+pub fn kaniko_image() -> String {
+    variable("WHARF_TEST_KANIKO_IMAGE")
+}
+
+/// The small image with busybox, in the registry that lets everybody in, as pods of the cluster reach it on the
+/// node's own network.
+#[must_use]
+pub fn pushed_busybox_image() -> String {
+    variable("WHARF_TEST_CLUSTER_PARENT_IMAGE")
 }
 
 /// The host and port of the registry that lets everybody in.

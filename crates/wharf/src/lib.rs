@@ -7,6 +7,7 @@
 //! | feature | what it adds | on by default |
 //! | --- | --- | --- |
 //! | `local` | the image builder `local`: Docker and Podman | yes |
+//! | `kaniko` | the image builder `kaniko`: a Kubernetes cluster | no |
 //! | `pipeline` | from a pipeline's Docker settings to images: plan, generate, gather, reuse | no |
 //! | `full` | everything | no |
 //!
@@ -40,6 +41,8 @@ use wharf_core::flavor::FlavorRegistry;
 use wharf_core::registry::{ContainerRegistry, FlavoredRegistry, RegistryConfig, RegistryFlavor};
 use wharf_core::{ImageReference, Result};
 
+#[cfg(feature = "kaniko")]
+pub use wharf_builder_kaniko as kaniko;
 #[cfg(feature = "local")]
 pub use wharf_builder_local as local;
 pub use wharf_core as core;
@@ -52,6 +55,7 @@ pub use wharf_registry as registry;
 pub fn flavors() -> FlavorRegistry {
     let mut flavors = FlavorRegistry::with_core_flavors();
     flavors.register(local_flavor());
+    flavors.register(kaniko_flavor());
     flavors
 }
 
@@ -70,6 +74,24 @@ fn local_flavor() -> wharf_core::flavor::Flavor {
         "local",
         description,
         "local",
+    )
+}
+
+#[cfg(feature = "kaniko")]
+fn kaniko_flavor() -> wharf_core::flavor::Flavor {
+    wharf_builder_kaniko::flavor()
+}
+
+#[cfg(not(feature = "kaniko"))]
+fn kaniko_flavor() -> wharf_core::flavor::Flavor {
+    use wharf_core::flavor::known::KanikoImageBuilderConfig;
+    use wharf_core::flavor::{ComponentKind, Flavor};
+    let description = "Builds in a pod of a Kubernetes cluster, with Kaniko";
+    Flavor::not_compiled_in::<KanikoImageBuilderConfig>(
+        ComponentKind::ImageBuilder,
+        "kaniko",
+        description,
+        "kaniko",
     )
 }
 
@@ -100,9 +122,13 @@ mod tests {
     use wharf_core::flavor::ComponentKind;
 
     #[test]
-    fn the_local_builder_is_listed_whether_or_not_it_is_compiled_in() {
+    fn every_builder_is_listed_whether_or_not_it_is_compiled_in() {
         let flavors = super::flavors();
-        let local = flavors.get(ComponentKind::ImageBuilder, "local").unwrap();
-        assert_eq!(local.missing_feature().is_some(), cfg!(not(feature = "local")));
+        let is_missing = |name: &str| {
+            let flavor = flavors.get(ComponentKind::ImageBuilder, name).unwrap();
+            flavor.missing_feature().is_some()
+        };
+        assert_eq!(is_missing("local"), cfg!(not(feature = "local")));
+        assert_eq!(is_missing("kaniko"), cfg!(not(feature = "kaniko")));
     }
 }

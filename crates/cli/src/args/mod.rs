@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod context;
+pub mod gc;
 pub mod image_builder;
 pub mod pipeline;
 
@@ -15,6 +16,7 @@ use crate::output::Format;
 
 pub use build::BuildArgs;
 pub use context::{ContextArgs, ContextCommand};
+pub use gc::GcArgs;
 pub use image_builder::{FlavorCommand, ImageBuilderCommand};
 pub use pipeline::{BuildsCommand, PipelineCommand};
 
@@ -82,6 +84,11 @@ pub enum Command {
     /// Check whether this machine can build images, and say what to do where it cannot
     #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArgs),
+    /// Remove what killed builds have left with a builder
+    ///
+    /// A build that ends, fails or is cancelled leaves nothing. One that was killed may leave objects behind, which
+    /// end by themselves some time; this removes them now. What a running build needs stays.
+    Gc(GcArgs),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_HELP)]
     Completions(CompletionsArgs),

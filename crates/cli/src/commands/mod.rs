@@ -5,6 +5,7 @@ pub mod completions;
 pub mod context;
 pub mod doctor;
 pub mod flavor;
+pub mod gc;
 pub mod init;
 pub mod pipeline;
 
@@ -24,6 +25,7 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Init => init::run(),
         Command::ImageBuilder(ImageBuilderCommand::Flavor(command)) => flavor::run(&global, &command),
         Command::Doctor(args) => doctor::run(&global, &args).await,
+        Command::Gc(args) => gc::run(&global, &args).await,
         Command::Completions(args) => completions::run(args.shell),
     }
 }

@@ -1,6 +1,7 @@
 //! Image builders: the trait, what a build is asked and answers, and what a builder can do.
 
 mod capabilities;
+mod garbage;
 mod memory;
 mod request;
 
@@ -9,6 +10,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 pub use self::capabilities::{Capabilities, ContextTransfer, DockerfileDialect};
+pub use self::garbage::{GarbagePolicy, Leftover};
 pub use self::memory::MemoryImageBuilder;
 pub use self::request::{BuildOutcome, BuildRequest};
 use crate::event::EventSink;
@@ -26,6 +28,7 @@ use crate::{BuildContext, Platform, Result};
 /// | | where it builds | context travels as | result of a build without a registry |
 /// | --- | --- | --- | --- |
 /// | `local` | the user's engine | file sync (BuildKit) or tar (classic) | the image in the engine's store |
+/// | `kaniko` | a pod of a Kubernetes cluster | one tar.gz, over the connection to the pod or through a store | refused |
 /// | `memory` | nowhere | is only scanned | a made-up image id |
 ///
 /// Builders in a cluster or a cloud push and need a registry; they say so in
@@ -37,6 +40,11 @@ pub trait ImageBuilder: Debug + Send + Sync {
 
     /// Whether images are built on the client's machine, so that a registry on loopback can be reached.
     fn is_building_locally(&self) -> bool;
+
+    /// Whether the builder reaches a registry on loopback of the client's machine.
+    fn reaches_local_registries(&self) -> bool {
+        self.is_building_locally()
+    }
 
     /// What this builder can do at its best, known without asking anybody: a plan made from it needs no
     /// network.
@@ -62,6 +70,17 @@ pub trait ImageBuilder: Debug + Send + Sync {
     fn validate(&self, stack: &Stack) -> Vec<String> {
         let _ = stack;
         Vec::new()
+    }
+
+    /// Removes what builds have left behind that were killed, and nothing that a running build needs. Returns
+    /// what was found; the default finds nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the backend could not be asked, or refused to remove something.
+    async fn collect_garbage(&self, policy: &GarbagePolicy) -> Result<Vec<Leftover>> {
+        let _ = policy;
+        Ok(Vec::new())
     }
 
     /// Changes the context to what the backend wants, before anything is sent. For builders whose service

@@ -139,6 +139,17 @@ impl Flavor {
         )
     }
 
+    /// Also checks a configuration that can be read in this way, before anything is made of it.
+    #[must_use]
+    pub fn with_check<C, F>(mut self, more: F) -> Self
+    where
+        C: DeserializeOwned + JsonSchema + 'static,
+        F: Fn(&C) -> Result<()> + Send + Sync + 'static,
+    {
+        self.check = Arc::new(move |config| more(&read_config::<C>(config)?));
+        self
+    }
+
     fn new<C: DeserializeOwned + JsonSchema + 'static>(
         kind: ComponentKind,
         name: String,

@@ -92,6 +92,15 @@ fn spec(args: &TargetArgs, flavors: &FlavorRegistry) -> Result<StackSpec> {
     })
 }
 
+/// The image builder that the arguments name, whatever the rest of the stack is.
+///
+/// # Errors
+/// As [`target`].
+pub fn builder(args: &TargetArgs, flavors: &FlavorRegistry) -> Result<Arc<dyn ImageBuilder>> {
+    let builder = spec(args, flavors)?.image_builder.unwrap_or_else(default_builder);
+    flavors.image_builder(&builder.flavor, builder.config)
+}
+
 /// The stack that a pipeline's images are planned and built for, validated. The builder is always there; without
 /// a registry images stay with it.
 ///

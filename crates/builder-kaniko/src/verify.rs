@@ -1,0 +1,93 @@
+//! The digest: what the executor says, and what the registry has.
+
+use std::sync::Arc;
+
+use wharf_core::event::{BuildEvent, EventSink, ImageDigest, Pushed, Warning};
+use wharf_core::registry::ContainerRegistry;
+use wharf_core::{Digest, Error, ErrorKind, ImageReference, Result};
+use wharf_registry::RegistryClient;
+
+/// Finds out before the build, which may take long, whether its result may be pushed.
+///
+/// # Errors
+///
+/// The registry's refusal. A registry that only the cluster reaches is none.
+pub(crate) async fn prepare_push(
+    registry: &Arc<dyn ContainerRegistry>,
+    names: &[ImageReference],
+) -> Result<()> {
+    let client = RegistryClient::new(registry.clone())?;
+    for name in names {
+        registry.prepare_push(name).await?;
+        match client.check_push(name).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {}
+            other => other.map_err(|error| error.with_context("image", name.familiar()))?,
+        }
+    }
+    Ok(())
+}
+
+/// Checks what the executor left as its last words against the registry, for every name.
+///
+/// # Errors
+///
+/// [`ErrorKind::PushFailed`] when the registry does not have the image, [`ErrorKind::Conflict`] when it has another
+/// one, [`ErrorKind::Unexpected`] when the executor said no digest.
+pub(crate) async fn digest(
+    registry: &Arc<dyn ContainerRegistry>,
+    names: &[ImageReference],
+    last_words: &str,
+    events: &EventSink,
+) -> Result<Digest> {
+    let told: Digest = last_words.parse().map_err(|error: Error| {
+        Error::new(
+            ErrorKind::Unexpected,
+            "the executor ended well and told no digest",
+        )
+        .with_context("last_words", last_words.to_owned())
+        .with_hint("Is `executor_image` Kaniko's executor?")
+        .with_source(error)
+    })?;
+    let client = RegistryClient::new(registry.clone())?;
+    for name in names {
+        let checked = check(&client, name, &told, events).await;
+        checked.map_err(|error| error.with_context("image", name.familiar()))?;
+        events.send(BuildEvent::Pushed(Pushed {
+            reference: name.to_string(),
+        }));
+        let reference = format!("{}@{told}", name.repository());
+        events.send(BuildEvent::Digest(ImageDigest { reference }));
+    }
+    Ok(told)
+}
+
+async fn check(
+    client: &RegistryClient,
+    image: &ImageReference,
+    told: &Digest,
+    events: &EventSink,
+) -> Result<()> {
+    match client.digest_of(image).await {
+        Ok(Some(found)) if found == *told => Ok(()),
+        Ok(Some(found)) => Err(Error::new(
+            ErrorKind::Conflict,
+            format!("the tag was moved while it was pushed: Kaniko pushed {told}, the registry has {found}"),
+        )
+        .with_hint("Somebody else pushed the same tag. Use tags of your own, or push again.")),
+        Ok(None) => Err(Error::new(
+            ErrorKind::PushFailed,
+            "the registry does not have the image after the push",
+        )
+        .with_hint("Ask the registry's operator: the push was accepted and is gone.")),
+        // The cluster may reach a registry that this machine does not.
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            let message = format!(
+                "the digest of {} is Kaniko's word: the registry cannot be reached from here",
+                image.familiar()
+            );
+            events.warn(Warning::new(message).with_detail([error.to_string()]));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,26 @@
+//! What killed builds leave behind, and getting rid of it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What counts as left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GarbagePolicy {
+    /// Whatever is older than this is left behind, also if its build may still run somewhere. None: only what
+    /// is known to be.
+    pub older_than: Option<Duration>,
+    /// Only say what would be removed.
+    pub dry_run: bool,
+}
+
+/// Something that a build left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// What it is and where, for people: `job wharf-ab12 in namespace builds`.
+    pub what: String,
+    /// How it is known that nobody needs it.
+    pub reason: String,
+    /// Whether it was removed; if not, it was only looked for.
+    pub removed: bool,
+}
