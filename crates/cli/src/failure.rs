@@ -80,7 +80,8 @@ impl Failure {
     }
 
     fn step(&self) -> Option<&StepView> {
-        self.model.as_deref()?.failed_step(self.context("step"))
+        let model = self.model.as_deref()?;
+        model.failed_step(self.context("image"), self.context("step"))
     }
 
     fn context(&self, wanted: &str) -> Option<&str> {
@@ -88,14 +89,19 @@ impl Failure {
         pairs.find(|(key, _)| *key == wanted).map(|(_, value)| value)
     }
 
+    /// The last output of the step that the error is about, behind that of other images whose steps failed.
     fn last_output(&self, palette: &Palette) -> String {
-        let Some(step) = self.step() else {
-            return String::new();
-        };
-        let mut out = format!("\n{} {}\n", paint(palette.bad, "failed:"), step.title());
-        for line in &step.tail {
-            let text = format!("  │ {:.3} {}", line.at.as_secs_f64(), line.text);
-            let _ = writeln!(out, "{}", text.trim_end());
+        let step = self.step();
+        let image = step.and_then(|step| step.image.as_deref());
+        let all = self.model.as_deref().map(Model::failed_steps).unwrap_or_default();
+        let others = all.into_iter().filter(|other| other.image.as_deref() != image);
+        let mut out = String::new();
+        for step in others.chain(step) {
+            let _ = writeln!(out, "\n{} {}", paint(palette.bad, "failed:"), step.title());
+            for line in &step.tail {
+                let text = format!("  │ {:.3} {}", line.at.as_secs_f64(), line.text);
+                let _ = writeln!(out, "{}", text.trim_end());
+            }
         }
         out
     }

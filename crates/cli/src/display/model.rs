@@ -169,14 +169,43 @@ impl Model {
         since(self.begun, now)
     }
 
-    /// The step with this id, or else the one that failed last.
+    /// The step with this id, or else the one that failed last; of this image, if there are steps of it.
     #[must_use]
-    pub fn failed_step(&self, id: Option<&str>) -> Option<&StepView> {
-        let named = id.and_then(|id| self.steps.iter().rev().find(|step| step.id.0 == id));
-        named.or_else(|| {
+    pub fn failed_step(&self, image: Option<&str>, id: Option<&str>) -> Option<&StepView> {
+        let image = image.filter(|image| {
+            self.steps
+                .iter()
+                .any(|step| step.image.as_deref() == Some(*image))
+        });
+        let of_image = |step: &&StepView| image.is_none() || step.image.as_deref() == image;
+        let named = |id| {
+            self.steps
+                .iter()
+                .rev()
+                .filter(of_image)
+                .find(|step| step.id.0 == id)
+        };
+        id.and_then(named).or_else(|| {
             let failed = |step: &&StepView| matches!(step.state, StepState::Failed { .. });
-            self.steps.iter().rev().find(failed)
+            self.steps.iter().rev().filter(of_image).find(failed)
         })
+    }
+
+    /// For each image, where several were built at once, the step that failed last.
+    #[must_use]
+    pub fn failed_steps(&self) -> Vec<&StepView> {
+        let mut images: Vec<Option<&str>> = Vec::new();
+        for step in &self.steps {
+            let image = step.image.as_deref();
+            if image.is_some() && !images.contains(&image) {
+                images.push(image);
+            }
+        }
+        let failed = |image| {
+            self.failed_step(image, None)
+                .filter(|step| step.image.as_deref() == image)
+        };
+        images.into_iter().filter_map(failed).collect()
     }
 
     fn entry(&mut self, image: Option<&str>, id: &StepId) -> usize {
@@ -337,12 +366,35 @@ mod tests {
         model.apply(&step(0, "1", "a", failed()));
         model.apply(&step(0, "2", "b", failed()));
         model.apply(&step(0, "3", "c", StepState::Done));
-        assert_eq!(model.failed_step(Some("1")).map(|s| s.name.as_str()), Some("a"));
         assert_eq!(
-            model.failed_step(Some("gone")).map(|s| s.name.as_str()),
+            model.failed_step(None, Some("1")).map(|s| s.name.as_str()),
+            Some("a")
+        );
+        assert_eq!(
+            model.failed_step(None, Some("gone")).map(|s| s.name.as_str()),
             Some("b")
         );
-        assert_eq!(model.failed_step(None).map(|s| s.name.as_str()), Some("b"));
+        assert_eq!(model.failed_step(None, None).map(|s| s.name.as_str()), Some("b"));
+    }
+
+    #[test]
+    fn every_image_has_a_failed_step_of_its_own() {
+        let mut model = Model::default();
+        let failed = || StepState::Failed { error: "no".into() };
+        for (image, name, state) in [
+            ("a", "1", failed()),
+            ("b", "2", failed()),
+            ("c", "3", StepState::Done),
+        ] {
+            let mut event = step(0, "s", name, state);
+            event.image = Some(image.into());
+            model.apply(&event);
+        }
+        let titles: Vec<String> = model.failed_steps().iter().map(|step| step.title()).collect();
+        assert_eq!(titles, ["a: 1", "b: 2"]);
+        let of = |image| model.failed_step(Some(image), Some("gone")).map(StepView::title);
+        assert_eq!(of("a").as_deref(), Some("a: 1"));
+        assert_eq!(of("c"), None);
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub struct InstallCommand {
     pub words: Vec<String>,
     /// A further requirements file, which is a secret.
     pub secret_file: Option<String>,
-    /// Whether a shell looks for the Python to install into.
-    pub finds_python: bool,
+    /// Variables for the program alone, as a shell reads them.
+    pub variables: Vec<String>,
 }
 
 impl InstallCommand {
@@ -57,19 +57,24 @@ impl InstallCommand {
             .collect();
         let own = settings.python_package_installer_args.iter();
         for argument in own.filter(|argument| secret_line(argument).is_none()) {
-            match arguments.iter_mut().find(|known| known.name == argument.name) {
+            let name = option_name(argument);
+            match arguments.iter_mut().find(|known| known.name == name) {
                 Some(known) => known.value.clone_from(&argument.value),
-                None => arguments.push(argument.clone()),
+                None => arguments.push(InstallerArgument {
+                    name,
+                    value: argument.value.clone(),
+                }),
             }
         }
         arguments.retain(|argument| mount.is_none() || argument.name != NO_CACHE);
+        let variables = variables(settings, &mut arguments);
         let mut words: Vec<String> = program.iter().map(|word| (*word).to_owned()).collect();
         words.extend(arguments.iter().map(option));
         Self {
             mounts: mount.into_iter().collect(),
             words,
             secret_file: None,
-            finds_python: finds_python(settings),
+            variables,
         }
     }
 
@@ -112,11 +117,12 @@ impl InstallCommand {
 
     fn call(&self, words: &[String]) -> String {
         let call = run_words(words);
-        match (self.finds_python, call.starts_with('[')) {
-            (false, _) => call,
-            (true, false) => format!("{FIND_PYTHON} {call}"),
-            (true, true) => {
-                let shell = ["/bin/sh", "-c", &format!("{FIND_PYTHON} exec \"$0\" \"$@\"")];
+        let variables = self.variables.join(" ");
+        match (variables.is_empty(), call.starts_with('[')) {
+            (true, _) => call,
+            (false, false) => format!("{variables} {call}"),
+            (false, true) => {
+                let shell = ["/bin/sh", "-c", &format!("{variables} exec \"$0\" \"$@\"")];
                 let words = words.iter().map(String::as_str);
                 json_words(&shell.into_iter().chain(words).collect::<Vec<_>>())
             }
@@ -124,13 +130,35 @@ impl InstallCommand {
     }
 }
 
-/// Whether uv is not told otherwise where to install to.
-fn finds_python(settings: &DockerSettings) -> bool {
-    let tells = |argument: &InstallerArgument| {
-        matches!(argument.name.as_str(), "system" | "python" | "target" | "prefix")
+/// The name of an option as installers know it: as a key in Python it may have underscores.
+fn option_name(argument: &InstallerArgument) -> String {
+    argument.name.replace('_', "-")
+}
+
+/// What uv is told by variables: how long to wait, for which it has no option such as pip's, and where to install
+/// to, unless the options say.
+fn variables(settings: &DockerSettings, arguments: &mut Vec<InstallerArgument>) -> Vec<String> {
+    if settings.python_package_installer != PythonPackageInstaller::Uv {
+        return Vec::new();
+    }
+    let mut variables = Vec::new();
+    let timeouts = |argument: &InstallerArgument| {
+        let is_timeout = matches!(argument.name.as_str(), "timeout" | "default-timeout");
+        let value = argument.value.as_deref().filter(|_| is_timeout)?;
+        value.parse::<u32>().ok()
     };
-    settings.python_package_installer == PythonPackageInstaller::Uv
-        && !settings.python_package_installer_args.iter().any(tells)
+    if let Some(seconds) = arguments.iter().filter_map(timeouts).next_back() {
+        variables.push(format!("UV_HTTP_TIMEOUT={seconds}"));
+    }
+    arguments.retain(|argument| timeouts(argument).is_none());
+    let tells_place = ["system", "python", "target", "prefix"];
+    if !arguments
+        .iter()
+        .any(|argument| tells_place.contains(&argument.name.as_str()))
+    {
+        variables.push(FIND_PYTHON.to_owned());
+    }
+    variables
 }
 
 /// The secret that goes with a file: its own lines and the installer's options that hold credentials.
@@ -161,7 +189,7 @@ const PLACES: [(&str, &str); 5] = [
 
 /// What a requirements file calls an option that says where packages are.
 fn place_option(argument: &InstallerArgument) -> Option<&'static str> {
-    let name = argument.name.replace('_', "-");
+    let name = option_name(argument);
     let (_, name) = PLACES.iter().find(|(option, _)| *option == name)?;
     Some(name)
 }
@@ -207,21 +235,24 @@ fn mount(settings: &DockerSettings, dialect: &DockerfileDialect) -> Option<Strin
     if !dialect.cache_mounts {
         return None;
     }
-    let own = settings.python_package_installer_cache_mount.clone();
-    Some(own.unwrap_or_else(|| {
-        let name = match settings.python_package_installer {
-            PythonPackageInstaller::Uv => "uv",
-            PythonPackageInstaller::Pip => "pip",
-        };
-        format!("type=cache,target=/root/.cache/{name}")
-    }))
+    let own = settings.python_package_installer_cache_mount.as_deref();
+    let cache = match settings.python_package_installer {
+        PythonPackageInstaller::Uv => UV_CACHE,
+        PythonPackageInstaller::Pip => PIP_CACHE,
+    };
+    Some(own.unwrap_or(cache).to_owned())
 }
+
+/// Where the installers keep what they downloaded.
+const UV_CACHE: &str = "type=cache,target=/root/.cache/uv";
+const PIP_CACHE: &str = "type=cache,target=/root/.cache/pip";
 
 /// `ARG`s that let the installers work in any parent image. An `ARG` is seen by `RUN` alone, is not in the image,
 /// and gives way to an `ENV` of the same name.
 ///
 /// Without them pip and uv refuse Pythons that a distribution manages, and uv trusts only the certificates that it
-/// brings along, where pip also trusts those of the image.
+/// brings along, where pip also trusts those of the image. uv links files from its cache, which it cannot when the
+/// cache is a mount, and says so every time.
 pub(super) fn installer_defaults(settings: &DockerSettings) -> &'static [&'static str] {
     match settings.python_package_installer {
         PythonPackageInstaller::Pip => &["ARG PIP_BREAK_SYSTEM_PACKAGES=1"],
@@ -229,12 +260,19 @@ pub(super) fn installer_defaults(settings: &DockerSettings) -> &'static [&'stati
             "ARG PIP_BREAK_SYSTEM_PACKAGES=1",
             "ARG UV_BREAK_SYSTEM_PACKAGES=1",
             "ARG UV_SYSTEM_CERTS=1",
+            "ARG UV_LINK_MODE=copy",
         ],
     }
 }
 
 /// Installs uv where the parent image has none.
-pub(super) const INSTALL_UV: &str = "command -v uv > /dev/null || pip install --no-cache-dir uv";
+pub(super) fn install_uv(dialect: &DockerfileDialect, has_logins: bool) -> String {
+    let front = run_with_logins(has_logins);
+    match dialect.cache_mounts {
+        true => format!("{front}--mount={PIP_CACHE} command -v uv > /dev/null || pip install uv"),
+        false => format!("{front}command -v uv > /dev/null || pip install --no-cache-dir uv"),
+    }
+}
 
 /// The id of the secret that holds logins, in netrc's format.
 pub(super) const LOGINS: &str = "netrc";

@@ -15,7 +15,7 @@ use wharf_core::{Result, Secret};
 
 pub use self::install::InstallCommand;
 use self::install::{
-    FIND_LOGINS, INSTALL_UV, LOGINS, apt_instruction, installer_defaults, no_secrets, run_with_logins, secret,
+    FIND_LOGINS, LOGINS, apt_instruction, install_uv, installer_defaults, no_secrets, run_with_logins, secret,
 };
 pub(crate) use self::install::{is_place, secret_line};
 pub use self::quote::NEWLINE_ARGUMENT;
@@ -127,7 +127,7 @@ impl Ingredients<'_> {
         }
         let is_uv = self.settings.python_package_installer == PythonPackageInstaller::Uv;
         if is_uv && (!wanted.is_empty() || command.is_some_and(names_uv)) {
-            lines.push(run_with_logins(logins.is_some()) + INSTALL_UV);
+            lines.push(install_uv(dialect, logins.is_some()));
         }
         for file in wanted {
             let secret = secret(self.settings, file);

@@ -86,6 +86,7 @@ RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-ins
 ARG PIP_BREAK_SYSTEM_PACKAGES=1
 ARG UV_BREAK_SYSTEM_PACKAGES=1
 ARG UV_SYSTEM_CERTS=1
+ARG UV_LINK_MODE=copy
 RUN command -v uv > /dev/null || pip install --no-cache-dir uv
 COPY r1 ./
 RUN UV_PYTHON="${UV_PYTHON:-$(command -v python3)}" uv pip install --no-cache-dir -r r1
@@ -126,6 +127,17 @@ fn a_builder_with_cache_mounts_keeps_downloads_out_of_the_image() {
         )
     );
     assert!(text.contains("--mount=type=cache,target=/var/lib/apt/lists,sharing=locked"));
+    let uv = self::settings("requirements: [numpy]");
+    let with_uv = Ingredients {
+        requirements: &requirements,
+        ..ingredients(&uv)
+    }
+    .dockerfile(&dialect)
+    .unwrap()
+    .text;
+    let expected =
+        "RUN --mount=type=cache,target=/root/.cache/pip command -v uv > /dev/null || pip install uv\n";
+    assert!(with_uv.contains(expected), "{with_uv}");
     assert!(!text.contains("rm -rf") && !text.contains("no-cache-dir"));
 }
 
@@ -214,6 +226,40 @@ requirements: [a]
         generated.secrets[0].read().unwrap(),
         b"--index-url https://me:planted@pypi.example/simple\n--extra-index-url https://you:planted@b.example\n"
     );
+}
+
+#[test]
+fn uv_takes_a_time_limit_as_a_variable_and_names_with_dashes() {
+    for (arguments, expected) in [
+        ("{timeout: 1000}", "RUN UV_HTTP_TIMEOUT=1000 UV_PYTHON="),
+        (
+            "{default-timeout: 5, target: /x}",
+            "RUN UV_HTTP_TIMEOUT=5 uv pip install --no-cache-dir --target=/x -r r\n",
+        ),
+        (
+            "{no_deps: true, python: /p}",
+            "RUN uv pip install --no-cache-dir --no-deps --python=/p -r r\n",
+        ),
+        (
+            "{timeout: $(x), python: /p}",
+            "RUN uv pip install --no-cache-dir '--timeout=$(x)' --python=/p -r r\n",
+        ),
+        (
+            "{config-setting: \"a\\nb\"}",
+            r#"RUN ["/bin/sh", "-c", "UV_PYTHON=\"${UV_PYTHON:-$(command -v python3)}\" exec \"$0\" \"$@\"", "uv", "pip", "#,
+        ),
+    ] {
+        let settings = settings(&format!("python_package_installer_args: {arguments}"));
+        let requirements = [file("r", "numpy")];
+        let text = Ingredients {
+            requirements: &requirements,
+            ..ingredients(&settings)
+        }
+        .dockerfile(&chown())
+        .unwrap()
+        .text;
+        assert!(text.contains(expected), "{arguments}: {text}");
+    }
 }
 
 #[test]

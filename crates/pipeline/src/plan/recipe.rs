@@ -164,12 +164,14 @@ impl Recipe {
         let command = settings.pyproject_export_command.as_deref();
         gathered.pyproject_is_lock = command.is_none();
         if let Some(path) = &settings.pyproject_path {
-            gathered.pyproject = Some(questions.project(questions.path(path), command)?);
+            let project = questions.project(questions.path(path), command);
+            gathered.pyproject = Some(project.map_err(|error| of_attribute(error, "pyproject_path", input))?);
             self.reasons.push("the project's dependencies");
         }
         match &settings.requirements {
             Some(Requirements::File(path)) => {
-                gathered.own = Some(questions.requirements_file(questions.path(path))?);
+                let file = questions.requirements_file(questions.path(path));
+                gathered.own = Some(file.map_err(|error| of_attribute(error, "requirements", input))?);
             }
             Some(Requirements::List(list)) if !list.is_empty() => {
                 gathered.own = Some(questions.requirements_list(list)?);
@@ -187,6 +189,8 @@ impl Recipe {
         let texts = [&gathered.local, &gathered.pyproject, &gathered.own];
         let missing = texts.into_iter().flatten().flat_map(|text| text.missing.clone());
         self.missing.extend(missing);
+        let warning = |missing: &String| format!("Nothing can be built: {missing}, which does not exist.");
+        self.warnings.extend(self.missing.iter().map(warning));
         self.warnings
             .extend(texts.into_iter().flatten().flat_map(|text| text.warnings.clone()));
         Ok(gathered)
@@ -236,7 +240,9 @@ impl Recipe {
     fn work(&self, input: &PlanInput<'_>, questions: &mut Questions<'_>) -> Result<Work> {
         let is_needed = !self.reasons.is_empty();
         if let Some(path) = &self.settings.dockerfile {
-            let own = self.own_dockerfile(path, questions)?;
+            let own = self
+                .own_dockerfile(path, questions)
+                .map_err(|error| of_attribute(error, "dockerfile", input))?;
             return Ok(match is_needed {
                 true => Work::Build(Parent::Own(own)),
                 false => Work::BuildOwn(own),
@@ -341,6 +347,16 @@ impl Recipe {
         sum.texts(&self.entrypoint);
         sum.count(usize::from(self.runs_zenml));
     }
+}
+
+/// Says which attribute it is about, and where its path counts from if there is nothing.
+fn of_attribute(error: Error, attribute: &str, input: &PlanInput<'_>) -> Error {
+    let error = error.with_context("attribute", attribute);
+    if error.kind() != ErrorKind::NotFound || error.hint().is_some() {
+        return error;
+    }
+    let root = input.surroundings.source_root.display();
+    error.with_hint(format!("Relative paths count from the source root, {root}."))
 }
 
 fn add_config(sum: &mut Checksum, config: Option<&DockerBuildConfig>) {

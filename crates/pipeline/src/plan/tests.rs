@@ -395,6 +395,20 @@ fn an_error_names_the_image_it_is_about() {
 }
 
 #[test]
+fn a_file_that_is_missing_is_named_with_its_attribute_and_root() {
+    for (attribute, value) in [("requirements", "none.txt"), ("dockerfile", "docker/none")] {
+        let text = format!("steps: {{a: {{settings: {{docker: {{{attribute}: {value}}}}}}}}}");
+        let error = plan_with(&Arc::default(), &text, |_| {}).unwrap_err();
+        assert!(error.context().any(|fact| fact == ("attribute", attribute)));
+        assert!(
+            error.hint().unwrap().contains("source root, /root."),
+            "{}",
+            error.report()
+        );
+    }
+}
+
+#[test]
 fn a_login_in_the_environment_is_warned_of_once_and_not_shown() {
     let plan = plan(
         "

@@ -152,8 +152,8 @@ fn installs(dockerfile: &str) -> Vec<Value> {
                 None => (None, line),
             };
             // Where uv installs to is wharf's own.
-            let (_, call) = call.split_once(")}\" ").unwrap_or(("", call));
-            json!([mount, shlex::split(call)])
+            let call = call.replace("UV_PYTHON=\"${UV_PYTHON:-$(command -v python3)}\" ", "");
+            json!([mount, shlex::split(&call)])
         })
         .collect()
 }
