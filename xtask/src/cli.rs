@@ -15,7 +15,7 @@ Tasks:
   test [--no-services] [FILTER]...  format, lints, feature combinations, all tests, documentation
   features                          lints for every feature combination; what may be compiled with which feature
   quickstart [--yes]                build, push and run the example, and set up everything that takes
-  bench [build|archive] [OPTIONS]   compare with buildx, and with tar and pigz
+  bench [SUBJECT]... [OPTIONS]      compare with buildx, tar and pigz, docker, and with itself
   services up|down                  start the services of the tests and leave them running; stop them
   help                              this text
 
@@ -23,6 +23,7 @@ Options of `quickstart`:
   --yes            install what is missing without asking; so it is where CI is set
 
 Options of `bench`:
+  SUBJECT          build, archive, plan, jobs, unchanged; all of them by default
   --runs N         pairs of runs, 15 by default
   --dev            measure a build without optimization, to try the task out
 
@@ -77,15 +78,19 @@ fn parse_bench(words: &[&str]) -> Result<Task> {
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
-            "build" => options.subjects.push(Subject::Build),
-            "archive" => options.subjects.push(Subject::Archive),
             "--dev" => options.dev = true,
             "--runs" => options.runs = count(words.next())?,
-            other => bail!("`bench` takes `build`, `archive`, `--runs N` and `--dev`, not {other:?}"),
+            other => match Subject::ALL.into_iter().find(|subject| subject.name() == other) {
+                Some(subject) => options.subjects.push(subject),
+                None => {
+                    let names = Subject::ALL.map(Subject::name).join("`, `");
+                    bail!("`bench` takes `{names}`, `--runs N` and `--dev`, not {other:?}")
+                }
+            },
         }
     }
     if options.subjects.is_empty() {
-        options.subjects = vec![Subject::Build, Subject::Archive];
+        options.subjects = Subject::ALL.to_vec();
     }
     Ok(Task::Bench(options))
 }
@@ -170,11 +175,11 @@ mod tests {
 
     #[test]
     fn bench_compares_everything_unless_told_what() {
-        let both = vec![Subject::Build, Subject::Archive];
+        let all = Subject::ALL.to_vec();
         assert_eq!(
             parsed("bench").unwrap(),
             Task::Bench(bench::Options {
-                subjects: both,
+                subjects: all,
                 runs: 15,
                 dev: false
             })

@@ -3,6 +3,7 @@
 //! Both sides run in turns, so that whatever else the machine does hits both, and only ratios are printed.
 
 mod buildx;
+mod pipeline;
 mod ratio;
 mod sample;
 
@@ -14,21 +15,51 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use self::buildx::Buildx;
+use self::pipeline::{Pipelines, Place};
 use self::ratio::Ratios;
 use crate::process::{cargo, command, run};
-use crate::services::engine;
-use crate::services::images;
 use crate::services::machine::Machine;
 use crate::services::run_dir::RunDir;
-use crate::services::{known, lock_set_up};
+use crate::services::{engine, images, known, lock_set_up, registry};
 
 /// Wall time that a build with everything cached may take, in proportion to buildx.
 const BUILD_GOAL: f64 = 0.8;
+/// Wall time that 300 steps may take to be planned, in proportion to one step.
+const PLAN_GOAL: f64 = 2.0;
+/// Wall time that eight images at once may take, in proportion to one after the other.
+const JOBS_GOAL: f64 = 0.5;
+/// Wall time that a pipeline may take with nothing to build, in proportion to `docker build` and `docker push`.
+const UNCHANGED_GOAL: f64 = 1.0;
 /// What to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Build,
     Archive,
+    Plan,
+    Jobs,
+    Unchanged,
+}
+
+impl Subject {
+    /// Every subject.
+    pub(crate) const ALL: [Subject; 5] = [
+        Subject::Build,
+        Subject::Archive,
+        Subject::Plan,
+        Subject::Jobs,
+        Subject::Unchanged,
+    ];
+
+    /// How it is asked for.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Subject::Build => "build",
+            Subject::Archive => "archive",
+            Subject::Plan => "plan",
+            Subject::Jobs => "jobs",
+            Subject::Unchanged => "unchanged",
+        }
+    }
 }
 
 /// What was asked for.
@@ -48,10 +79,19 @@ pub(crate) fn run_task(options: &Options) -> Result<()> {
     let tree = run_dir.service("bench")?.join("context");
     sample::write(&tree).with_context(|| format!("cannot write {}", tree.display()))?;
     let wharf = build_wharf(options.dev)?;
+    let pipelines = Pipelines {
+        wharf: &wharf,
+        folder: run_dir.service("bench")?.join("pipelines"),
+    };
     for subject in &options.subjects {
         let ratios = match subject {
             Subject::Build => compare_builds(&wharf, &tree, &run_dir, &mut machine, options.runs)?,
             Subject::Archive => compare_archives(&wharf, &tree, &mut machine, options.runs)?,
+            Subject::Plan => pipelines.plan(options.runs)?,
+            Subject::Jobs => pipelines.jobs(&place(&run_dir, &mut machine)?, options.runs)?,
+            Subject::Unchanged => {
+                pipelines.unchanged(&place(&run_dir, &mut machine)?, &tree, options.runs)?
+            }
         };
         println!("{}\n  {ratios}{}", title(*subject), goal(*subject));
     }
@@ -59,10 +99,14 @@ pub(crate) fn run_task(options: &Options) -> Result<()> {
 }
 
 fn goal(subject: Subject) -> String {
-    match subject {
-        Subject::Build => format!("; goal: at most {BUILD_GOAL:.2}"),
-        Subject::Archive => String::new(),
-    }
+    let goal = match subject {
+        Subject::Build => BUILD_GOAL,
+        Subject::Archive => return String::new(),
+        Subject::Plan => PLAN_GOAL,
+        Subject::Jobs => JOBS_GOAL,
+        Subject::Unchanged => UNCHANGED_GOAL,
+    };
+    format!("; goal: at most {goal:.2}")
 }
 
 const fn title(subject: Subject) -> &'static str {
@@ -70,6 +114,15 @@ const fn title(subject: Subject) -> &'static str {
         Subject::Build => "build with everything cached: wall time of `wharf build` / `docker buildx build`",
         Subject::Archive => {
             "archive of the context: wall time of `wharf context archive` / `tar c | pigz -6`"
+        }
+        Subject::Plan => {
+            "plan: wall time of `wharf pipeline plan` of 300 steps with 40 distinct settings / of one step"
+        }
+        Subject::Jobs => {
+            "eight images of a pipeline that each wait a second: wall time of `--jobs 8` / `--jobs 1`"
+        }
+        Subject::Unchanged => {
+            "nothing changed: wall time of `wharf pipeline build` / `docker build` and `docker push`"
         }
     }
 }
@@ -100,12 +153,7 @@ fn compare_builds(
 ) -> Result<Ratios> {
     let (engine, buildx) = {
         let _lock = lock_set_up()?;
-        let engine = match known("WHARF_TEST_ENGINE", "engine").or_else(engine::of_the_machine) {
-            Some(address) => address,
-            None => engine::start(run_dir, machine)?,
-        };
-        machine.program("docker", &["docker-cli"])?;
-        images::import(&engine, &images::busybox(machine)?)?;
+        let engine = engine(run_dir, machine)?;
         (engine, Buildx::get(&run_dir.service("bench")?)?)
     };
     eprintln!("comparing with {}", buildx.version()?);
@@ -122,6 +170,28 @@ fn compare_builds(
         )
     };
     in_turns(runs, ours, theirs)
+}
+
+/// The engine to measure on, with the image that everything starts from. Call it with the set-up lock held.
+fn engine(run_dir: &RunDir, machine: &mut Machine) -> Result<String> {
+    let engine = match known("WHARF_TEST_ENGINE", "engine").or_else(engine::of_the_machine) {
+        Some(address) => address,
+        None => engine::start(run_dir, machine)?,
+    };
+    machine.program("docker", &["docker-cli"])?;
+    images::import(&engine, &images::busybox(machine)?)?;
+    Ok(engine)
+}
+
+fn place(run_dir: &RunDir, machine: &mut Machine) -> Result<Place> {
+    let _lock = lock_set_up()?;
+    Ok(Place {
+        engine: engine(run_dir, machine)?,
+        registry: match known("WHARF_TEST_REGISTRY", "registry") {
+            Some(address) => address,
+            None => registry::start(run_dir, machine)?,
+        },
+    })
 }
 
 fn compare_archives(wharf: &Path, tree: &Path, machine: &mut Machine, runs: usize) -> Result<Ratios> {

@@ -9,8 +9,11 @@ use clap::{ArgAction, Args, Subcommand, ValueEnum, ValueHint};
 #[derive(Debug, Clone, Subcommand)]
 pub enum PipelineCommand {
     /// Say for every image of a pipeline what would happen, and why; builds nothing and asks no network
+    ///
+    /// What earlier builds in this source root left says whether an image is reused, and what changed since. A
+    /// parent image is taken to be what it was then; --resolve-parents asks its registry.
     #[command(after_help = PLAN_HELP)]
-    Plan(PlanArgs),
+    Plan(PipelinePlanArgs),
     /// Build the images of a pipeline, or reuse those there are
     ///
     /// Standard output gets one line for each key under which an image is asked for: the key, a tab, and the
@@ -20,9 +23,26 @@ pub enum PipelineCommand {
     /// Print the Dockerfile of an image of a pipeline
     #[command(after_help = "Example:\n  wharf pipeline dockerfile run.yaml --step train")]
     Dockerfile(DockerfileArgs),
+    /// Print the JSON Schema of a pipeline's file, for completion and checks in editors
+    #[command(after_help = SCHEMA_HELP)]
+    Schema,
     /// Look at the builds of the pipelines of this source root
     #[command(subcommand)]
     Builds(BuildsCommand),
+}
+
+/// The arguments of `wharf pipeline plan`.
+#[derive(Debug, Clone, Args)]
+pub struct PipelinePlanArgs {
+    /// The pipeline
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// Ask registries what the parent images are now, and which images are there already, whoever built them
+    #[arg(long)]
+    pub resolve_parents: bool,
+    /// Plan as if no image could be reused
+    #[arg(long)]
+    pub no_reuse: bool,
 }
 
 /// The pipeline, and what its images are planned for.
@@ -37,6 +57,15 @@ pub struct PlanArgs {
     /// A word of the images' entrypoint; given again, its next word
     #[arg(long, value_name = "WORD", action = ArgAction::Append, allow_hyphen_values = true)]
     pub entrypoint: Vec<String>,
+    /// The parent image for settings that name none [default: ZenML's image for the active Python and ZenML, else
+    /// python:<major.minor>-slim]
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        env = "WHARF_DEFAULT_PARENT_IMAGE",
+        hide_env_values = true
+    )]
+    pub default_parent_image: Option<String>,
     /// Who builds, and where images go
     #[command(flatten)]
     pub target: PipelineTargetArgs,
@@ -67,13 +96,16 @@ pub struct PipelineBuildArgs {
     #[command(flatten)]
     pub plan: PlanArgs,
     /// Use the images of this build, whatever the settings say; the beginning of its id is enough
+    ///
+    /// Nothing is built: an image that the build has not, or that is gone from its registry, is an error. Code
+    /// inside the images runs as it was, not as it is here.
     #[arg(long, value_name = "ID")]
     pub build: Option<String>,
     /// How many images are built at once [default: half the processors but at most 4; elsewhere 8]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
-    /// Build every image, even if the registry has the same one already
-    #[arg(long)]
+    /// Build every image, even if the registry has the same one already or the file names a build to use
+    #[arg(long, conflicts_with = "build")]
     pub no_reuse: bool,
 }
 
@@ -92,11 +124,19 @@ pub struct DockerfileArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum BuildsCommand {
     /// List the builds, the newest first
-    List,
+    List(BuildsListArgs),
     /// Describe a build: its images, what they were built from, and when
     Describe(BuildIdArgs),
     /// Forget a build; its images stay where they are
     Delete(BuildIdArgs),
+}
+
+/// Which builds are listed.
+#[derive(Debug, Clone, Args)]
+pub struct BuildsListArgs {
+    /// Only builds of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
 }
 
 /// A build.
@@ -122,6 +162,7 @@ pub enum RepositoryUse {
 const PLAN_HELP: &str = "\
 Examples:
   wharf pipeline plan run.yaml
+  wharf pipeline plan run.yaml --registry registry.example.com/ml --resolve-parents
   wharf pipeline plan run.yaml --stack-file stack.yaml --output json | jq '.images[].reason'";
 
 const BUILD_HELP: &str = "\
@@ -129,3 +170,8 @@ Examples:
   wharf pipeline build run.yaml --registry registry.example.com/ml
   wharf pipeline build run.yaml --stack-file stack.yaml --jobs 8
   wharf pipeline build run.yaml --build 7f3a";
+
+const SCHEMA_HELP: &str = "\
+Editors with the YAML language server take it from the first line of the file:
+  wharf pipeline schema > run.schema.json
+  # yaml-language-server: $schema=run.schema.json";

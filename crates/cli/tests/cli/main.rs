@@ -12,5 +12,6 @@ mod build;
 mod context;
 mod general;
 mod killed;
+mod pipeline;
 mod support;
 mod terminal;

@@ -3,10 +3,12 @@
 //! Every image that is built gets a [content key](ContentKey): the checksum of everything that goes into it. After
 //! the push the key becomes a tag of the same manifest, `wharf-<key>`. The next build anywhere, by anyone, with
 //! the same key finds it with one request and only gives it another name; nothing is pulled, and no engine is
-//! asked.
+//! asked. Where the name is right already too, as it is when nothing changed, these are all requests there are: one
+//! for each parent image, and two for each image.
 
-mod content_key;
+mod demand;
 mod image;
+mod look;
 mod scheduler;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,9 @@ use wharf_core::event::EventSink;
 use wharf_core::registry::ContainerRegistry;
 use wharf_core::{Digest, Error};
 
-pub use self::content_key::ContentKey;
+pub use self::look::Sighting;
+pub use crate::content::ContentKey;
+use crate::content::ContentParts;
 use crate::plan::PipelinePlan;
 
 /// What a plan is executed with.
@@ -76,6 +80,8 @@ pub struct ImageResult {
     pub steps: Vec<String>,
     /// The key of everything that goes into it; none where it was not built.
     pub content_key: Option<ContentKey>,
+    /// The parts of what goes into it; none where it was not built.
+    pub content: Option<ContentParts>,
     /// What came of it.
     pub state: ImageState,
 }
@@ -93,6 +99,8 @@ pub enum ImageState {
         /// That image.
         because: String,
     },
+    /// It was not built, because every image that is built on it was there already.
+    Unneeded,
 }
 
 /// An image that is there.
@@ -144,7 +152,9 @@ impl Execution {
 
     /// The images that are not there, with the steps that have none.
     pub fn missing(&self) -> impl Iterator<Item = &ImageResult> {
-        self.images.iter().filter(|image| image.ready().is_none())
+        let is_missing =
+            |state: &ImageState| matches!(state, ImageState::Failed(_) | ImageState::Skipped { .. });
+        self.images.iter().filter(move |image| is_missing(&image.state))
     }
 }
 

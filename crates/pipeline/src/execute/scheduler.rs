@@ -1,29 +1,38 @@
-//! Which image when: parents first, the rest as many at once as allowed.
+//! Which image when. Every image is looked for first, all at the same time; what is not there is built, parents
+//! first, as many at once as allowed. A parent is built only when something is to be built on it.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, watch};
 use wharf_core::event::EventSink;
-use wharf_core::{Error, ErrorKind, Platform};
+use wharf_core::{Error, ErrorKind, Result};
 
-use super::image::{self, Parent};
-use super::{ContentKey, Execution, Executor, ImageResult, ImageState, default_jobs};
+use super::demand::Demand;
+use super::image::{self, Prepared, Shared};
+use super::{Execution, Executor, ImageResult, ImageState, default_jobs};
+use crate::content::{ContentKey, ContentParts};
 use crate::plan::{ImagePlan, PipelinePlan};
 
-/// How an image that others are built on came out; none: not yet.
-type Outcome = Option<Result<Parent, String>>;
+/// How many images are looked for at once.
+const LOOKUPS: usize = 16;
 
-/// What all images of a plan share.
-struct Shared<'a> {
-    executor: &'a Executor,
+/// What other images wait for: the key of one that they are built on, then the image itself. The error is that it
+/// is not there.
+#[derive(Debug)]
+struct Progress {
+    key: watch::Sender<Option<Result<ContentKey, ()>>>,
+    image: watch::Sender<Option<Result<(), ()>>>,
+    demand: Demand,
+}
+
+struct Run<'a> {
+    shared: Shared<'a>,
     plan: &'a PipelinePlan,
     events: &'a EventSink,
+    lookups: Semaphore,
     slots: Semaphore,
-    /// The platform of images whose options name none.
-    platform: Option<Platform>,
-    outcomes: Vec<watch::Sender<Outcome>>,
+    progress: Vec<Progress>,
 }
 
 pub(super) async fn run(executor: &Executor, plan: &PipelinePlan, events: &EventSink) -> Execution {
@@ -31,93 +40,154 @@ pub(super) async fn run(executor: &Executor, plan: &PipelinePlan, events: &Event
     let jobs = executor
         .jobs
         .unwrap_or_else(|| default_jobs(executor.builder.as_ref()));
-    let shared = Shared {
-        executor,
+    let users = |at: usize| {
+        plan.images
+            .iter()
+            .filter(|image| image.built_on == Some(at))
+            .count()
+    };
+    let progress = |at| Progress {
+        key: watch::Sender::new(None),
+        image: watch::Sender::new(None),
+        demand: Demand::of(users(at)),
+    };
+    let run = Run {
+        shared: Shared::new(executor),
         plan,
         events,
+        lookups: Semaphore::new(LOOKUPS),
         slots: Semaphore::new(jobs.get()),
-        platform: default_platform(executor).await,
-        outcomes: plan.images.iter().map(|_| watch::Sender::new(None)).collect(),
+        progress: (0..plan.images.len()).map(progress).collect(),
     };
-    let shared = Arc::new(shared);
-    let images = join_all((0..plan.images.len()).map(|at| one(Arc::clone(&shared), at))).await;
+    let images = join_all((0..plan.images.len()).map(|at| run.one(at))).await;
     Execution {
         images,
         duration: begin.elapsed(),
     }
 }
 
-/// The builder's own platform. An engine on this machine has that of this machine, whether it answers or not.
-async fn default_platform(executor: &Executor) -> Option<Platform> {
-    let builder = executor.builder.as_ref();
-    let known = tokio::select! {
-        biased;
-        () = executor.cancel.cancelled() => None,
-        known = builder.default_platform() => known,
-    };
-    let here = || builder.is_building_locally().then(Platform::of_this_machine);
-    known.or_else(here)
-}
+impl Run<'_> {
+    async fn one(&self, at: usize) -> ImageResult {
+        let image = &self.plan.images[at];
+        let mut key = None;
+        let work = self.make_ready(at, &mut key);
+        let result = tokio::select! {
+            biased;
+            () = self.shared.executor.cancel.cancelled() => Err(Error::cancelled("the build")),
+            result = work => result,
+        };
+        let state = result
+            .unwrap_or_else(|error| ImageState::Failed(error.with_context("image", image.image.clone())));
+        let progress = &self.progress[at];
+        let is_there = matches!(state, ImageState::Ready(_));
+        progress
+            .key
+            .send_if_modified(|known| known.is_none().then(|| *known = Some(Err(()))).is_some());
+        progress
+            .image
+            .send_replace(Some(is_there.then_some(()).ok_or(())));
+        let (content_key, content) = key.unzip();
+        ImageResult {
+            image: image.image.clone(),
+            keys: image.keys.clone(),
+            steps: image.steps.clone(),
+            content_key,
+            content,
+            state,
+        }
+    }
 
-async fn one(shared: Arc<Shared<'_>>, at: usize) -> ImageResult {
-    let image = &shared.plan.images[at];
-    let (state, content_key) = match parent_of(&shared, image).await {
-        Ok(parent) => build(&shared, image, parent).await,
-        Err(because) => (ImageState::Skipped { because }, None),
-    };
-    let outcome = match &state {
-        ImageState::Ready(ready) => Ok(Parent {
-            reference: ready.reference.clone(),
-            content_key: content_key.clone(),
-        }),
-        _ => Err(image.image.clone()),
-    };
-    shared.outcomes[at].send_replace(Some(outcome));
-    ImageResult {
-        image: image.image.clone(),
-        keys: image.keys.clone(),
-        steps: image.steps.clone(),
-        content_key,
-        state,
+    async fn make_ready(
+        &self,
+        at: usize,
+        key: &mut Option<(ContentKey, ContentParts)>,
+    ) -> Result<ImageState> {
+        let image = &self.plan.images[at];
+        let events = self.events.clone().for_image(&image.image);
+        let Some(instructions) = &image.instructions else {
+            let _slot = slot(&self.slots).await?;
+            return Ok(ImageState::Ready(
+                image::without_build(&self.shared, image, &events).await?,
+            ));
+        };
+        let prepared = match self.prepare(at, &events).await {
+            Ok(Some(prepared)) => prepared,
+            failed => {
+                self.decide(image, false);
+                let because = |parent: usize| self.plan.images[parent].image.clone();
+                let because = image.built_on.map(because).unwrap_or_default();
+                return failed.map(|_| ImageState::Skipped { because });
+            }
+        };
+        *key = Some((prepared.key.clone(), prepared.parts.clone()));
+        if is_only_parent(image) && !self.progress[at].demand.is_wanted().await {
+            return Ok(ImageState::Unneeded);
+        }
+        let found = image::find(&self.shared, image, &prepared, &events).await;
+        self.decide(image, matches!(found, Ok(None)));
+        if let Some(ready) = found? {
+            return Ok(ImageState::Ready(ready));
+        }
+        if let Some(because) = self.missing_parent(image).await {
+            return Ok(ImageState::Skipped { because });
+        }
+        let _slot = slot(&self.slots).await?;
+        let ready = image::build(&self.shared, image, instructions, prepared, &events).await?;
+        Ok(ImageState::Ready(ready))
+    }
+
+    /// Reads what goes into an image and tells its key to those built on it. None: the image that it is built on
+    /// has no key, as something is wrong with it.
+    async fn prepare(&self, at: usize, events: &EventSink) -> Result<Option<Prepared>> {
+        let image = &self.plan.images[at];
+        let mut parent = None;
+        if let Some(on) = image.built_on {
+            let Some(key) = self.key_of(on).await else {
+                return Ok(None);
+            };
+            parent = Some((self.plan.images[on].image.as_str(), key));
+        }
+        let _lookup = slot(&self.lookups).await?;
+        let prepared = image::prepare(&self.shared, image, parent, events).await?;
+        let key = prepared.key.clone();
+        self.progress[at].key.send_replace(Some(Ok(key)));
+        Ok(Some(prepared))
+    }
+
+    /// Says whether the image that another is built on is wanted for it.
+    fn decide(&self, image: &ImagePlan, is_wanted: bool) {
+        if let Some(parent) = image.built_on {
+            self.progress[parent].demand.decide(is_wanted);
+        }
+    }
+
+    async fn key_of(&self, at: usize) -> Option<ContentKey> {
+        let mut key = self.progress[at].key.subscribe();
+        // The sender lives as long as the plan is executed.
+        let known = key.wait_for(Option::is_some).await.ok()?;
+        known.clone()?.ok()
+    }
+
+    /// Waits for the image that this one is built on, and names it if it is not there.
+    async fn missing_parent(&self, image: &ImagePlan) -> Option<String> {
+        let parent = image.built_on?;
+        let mut state = self.progress[parent].image.subscribe();
+        let known = state.wait_for(Option::is_some).await.map(|known| *known);
+        match known {
+            Ok(Some(Ok(()))) => None,
+            _ => Some(self.plan.images[parent].image.clone()),
+        }
     }
 }
 
-/// Waits for the image that this one is built on. The error is the name of one that is not there.
-async fn parent_of(shared: &Shared<'_>, image: &ImagePlan) -> Result<Option<Parent>, String> {
-    let Some(at) = image.built_on else { return Ok(None) };
-    let mut outcome = shared.outcomes[at].subscribe();
-    // The sender lives as long as the plan is executed.
-    let known = outcome.wait_for(Option::is_some).await.map(|known| known.clone());
-    match known {
-        Ok(Some(Ok(parent))) => Ok(Some(parent)),
-        Ok(Some(Err(because))) => Err(because),
-        _ => Err(shared.plan.images[at].image.clone()),
-    }
+/// Whether an image is there for others alone.
+fn is_only_parent(image: &ImagePlan) -> bool {
+    image.keys.is_empty()
 }
 
-async fn build(
-    shared: &Shared<'_>,
-    image: &ImagePlan,
-    parent: Option<Parent>,
-) -> (ImageState, Option<ContentKey>) {
-    let executor = shared.executor;
-    let work = async {
-        let slot = shared.slots.acquire().await;
-        let _slot =
-            slot.map_err(|source| Error::new(ErrorKind::Unexpected, "building stopped").with_source(source))?;
-        let events = shared.events.clone().for_image(&image.image);
-        image::make_ready(executor, image, parent, shared.platform.clone(), &events).await
-    };
-    let result = tokio::select! {
-        biased;
-        () = executor.cancel.cancelled() => Err(Error::cancelled("the build")),
-        result = work => result,
-    };
-    match result {
-        Ok((ready, key)) => (ImageState::Ready(ready), key),
-        Err(error) => (
-            ImageState::Failed(error.with_context("image", image.image.clone())),
-            None,
-        ),
-    }
+async fn slot(slots: &Semaphore) -> Result<tokio::sync::SemaphorePermit<'_>> {
+    slots
+        .acquire()
+        .await
+        .map_err(|source| Error::new(ErrorKind::Unexpected, "building stopped").with_source(source))
 }

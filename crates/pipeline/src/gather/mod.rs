@@ -35,7 +35,7 @@ mod words;
 use std::path::Path;
 use std::sync::Arc;
 
-use wharf_core::{Error, Result};
+use wharf_core::Result;
 
 use crate::inputs::Surroundings;
 
@@ -62,9 +62,7 @@ pub fn surroundings(source_root: &Path, tools: &ToolEnvironment) -> Surroundings
 ///
 /// [`NotFound`](wharf_core::ErrorKind::NotFound) if the directory of the file does not exist.
 pub fn surroundings_of_process(pipeline_file: &Path, stop: StopSignal) -> Result<Surroundings> {
-    let current = std::env::current_dir()
-        .map_err(|source| Error::io("there is no current directory", Path::new("."), source))?;
-    let root = source_root::source_root(&current, pipeline_file)?;
+    let root = source_root::source_root_of_process(pipeline_file)?;
     let tools = ToolEnvironment::of_process(&root).with_stop_signal(stop);
     Ok(surroundings(&root, &tools))
 }

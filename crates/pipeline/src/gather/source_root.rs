@@ -35,6 +35,17 @@ pub fn source_root(current_directory: &Path, pipeline_file: &Path) -> Result<Pat
     resolved(file.parent().unwrap_or(&start))
 }
 
+/// The [source root](source_root) of a pipeline's file as seen from the current directory of this process.
+///
+/// # Errors
+///
+/// As [`source_root`], and [`ErrorKind::Io`] when there is no current directory.
+pub fn source_root_of_process(pipeline_file: &Path) -> Result<PathBuf> {
+    let current = std::env::current_dir()
+        .map_err(|source| Error::io("there is no current directory", Path::new("."), source))?;
+    source_root(&current, pipeline_file)
+}
+
 fn is_marked(directory: &Path) -> bool {
     MARKERS.iter().any(|marker| directory.join(marker).is_dir())
 }

@@ -62,6 +62,23 @@ impl BuildInstructions {
             return Err(Error::new(ErrorKind::NotFound, message)
                 .with_hint("Add the files, or leave out the lines that include them."));
         }
+        let mut context = self.directory()?;
+        for (name, content) in &self.files {
+            context.add_file(name, FileSource::Bytes(content.clone().into()), None)?;
+        }
+        Ok(context)
+    }
+
+    /// The part of the context that comes from its directory; the Dockerfile is empty, and nothing is added.
+    pub(crate) fn code_context(&self) -> Result<BuildContext> {
+        let (name, _) = &self.dockerfile;
+        Ok(self.directory()?.with_dockerfile(DockerfileSource::Bytes {
+            name: name.clone(),
+            content: Default::default(),
+        }))
+    }
+
+    fn directory(&self) -> Result<BuildContext> {
         let mut context = match &self.context_root {
             Some(root) => BuildContext::new(root),
             None => BuildContext::empty(),
@@ -71,9 +88,6 @@ impl BuildInstructions {
         }
         if self.open_modes {
             context = context.with_open_modes();
-        }
-        for (name, content) in &self.files {
-            context.add_file(name, FileSource::Bytes(content.clone().into()), None)?;
         }
         let (name, text) = self.dockerfile.clone();
         let content = text.into();
@@ -92,13 +106,13 @@ pub(super) fn left_out(settings: &DockerSettings) -> Vec<&'static str> {
     patterns
 }
 
-/// What wharf itself writes below a source root. In the context, the record of a build would change the next.
-const OWN_FILES: &str = "\n.wharf/builds\n.wharf/artifacts\n";
+/// What wharf itself writes below a source root. In the context, the record of a build would change the next. The
+/// rule stands there whether or not there is anything to leave out, as the rules are part of the context.
+const OWN_FILES: &str = "\n.wharf\n";
 
 /// Rules before the user's, which these may take back, and rules behind them.
 fn with_own_rules(context: BuildContext, left_out: &[&str]) -> Result<BuildContext> {
-    let has_own_files = context.root().is_some_and(|root| root.join(".wharf").is_dir());
-    if context.root().is_none() || (!has_own_files && left_out.is_empty()) {
+    if context.root().is_none() {
         return Ok(context);
     }
     let rules = context.ignore_rules()?;
@@ -106,8 +120,7 @@ fn with_own_rules(context: BuildContext, left_out: &[&str]) -> Result<BuildConte
         .file()
         .map_or_else(|| PathBuf::from(".dockerignore"), Path::to_owned);
     let before: String = left_out.iter().map(|pattern| format!("{pattern}\n")).collect();
-    let behind = if has_own_files { OWN_FILES } else { "" };
-    let text = [before.as_bytes(), rules.text().as_ref(), behind.as_bytes()].concat();
+    let text = [before.as_bytes(), rules.text().as_ref(), OWN_FILES.as_bytes()].concat();
     Ok(context.with_ignore_text(text, file))
 }
 
@@ -127,22 +140,22 @@ mod tests {
     #[test]
     fn what_is_no_code_is_not_in_the_context() {
         let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write(".dockerignore", "*.md\n!kept/__pycache__");
         for name in [
+            "a.md",
             "code.py",
-            ".wharf/.gitignore",
-            ".wharf/builds/1.json",
-            ".wharf/artifacts/code/x",
             ".git/HEAD",
             "sub/.git",
             "sub/__pycache__/a.pyc",
             "kept/__pycache__/a.pyc",
         ] {
-            let path = root.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "x").unwrap();
+            write(name, "x");
         }
-        std::fs::write(root.path().join(".dockerignore"), "*.md\n!kept/__pycache__").unwrap();
-        std::fs::write(root.path().join("a.md"), "x").unwrap();
         let instructions = BuildInstructions {
             image: "app:1".parse().unwrap(),
             context_root: Some(root.path().to_owned()),
@@ -155,12 +168,19 @@ mod tests {
             options: DockerBuildOptions::default(),
             pull: PullParent::No,
         };
-        let files = instructions.context().unwrap().files().unwrap();
+        let before = instructions.context().unwrap().digest().unwrap();
+        for name in [
+            ".wharf/.gitignore",
+            ".wharf/builds/1.json",
+            ".wharf/artifacts/code/x",
+        ] {
+            write(name, "x");
+        }
+        let context = instructions.context().unwrap();
+        let files = context.files().unwrap();
         let names: Vec<String> = files.iter().map(|file| file.name.display().to_string()).collect();
         let expected = [
             ".dockerignore",
-            ".wharf",
-            ".wharf/.gitignore",
             "code.py",
             "kept",
             "kept/__pycache__",
@@ -168,5 +188,6 @@ mod tests {
             "sub",
         ];
         assert_eq!(names, expected);
+        assert_eq!(context.digest().unwrap(), before);
     }
 }

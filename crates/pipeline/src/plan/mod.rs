@@ -3,18 +3,18 @@
 //! Planning builds nothing, opens no file, starts no program and speaks with no network; what it must know from
 //! outside it asks [`Surroundings`], each distinct question once.
 
-mod checksum;
 mod index_access;
 mod instructions;
 mod planner;
 mod questions;
 mod recipe;
 mod table;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use wharf_core::Result;
 use wharf_core::builder::{DockerfileDialect, ImageBuilder};
 use wharf_core::registry::ContainerRegistry;
@@ -65,7 +65,7 @@ impl From<&Stack> for StackNeeds {
 }
 
 /// What of a builder matters to a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BuilderFacts {
     /// What it understands inside a Dockerfile.
     pub dialect: DockerfileDialect,
@@ -86,14 +86,16 @@ impl BuilderFacts {
     /// What the builder can do right now, asked from the engine or service behind it. Where nothing answers it is
     /// what the builder can at its best: images that exist can be reused without an engine.
     pub async fn probed(builder: &dyn ImageBuilder) -> Self {
-        let known = Self::from(builder);
-        match builder.probe().await {
-            Ok(capabilities) => Self {
-                dialect: capabilities.dialect,
-                ..known
-            },
-            Err(_) => known,
-        }
+        Self::probe(builder).await.unwrap_or_else(|| Self::from(builder))
+    }
+
+    /// The same; none: nothing answers.
+    pub async fn probe(builder: &dyn ImageBuilder) -> Option<Self> {
+        let capabilities = builder.probe().await.ok()?;
+        Some(Self {
+            dialect: capabilities.dialect,
+            ..Self::from(builder)
+        })
     }
 }
 
@@ -163,6 +165,8 @@ pub struct PlanEffort {
     pub gathered: usize,
     /// How many Dockerfiles were written.
     pub written: usize,
+    /// How many directories of code were read to [compare](PipelinePlan::compare) it with earlier builds.
+    pub read: usize,
 }
 
 /// What happens for one image.
@@ -257,4 +261,4 @@ impl fmt::Display for PipelinePlan {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

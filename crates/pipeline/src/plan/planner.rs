@@ -11,14 +11,17 @@ use super::questions::Questions;
 use super::recipe::{OwnDockerfile, Parent, Recipe, Work};
 use super::{
     Action, BuildInstructions, CodeRepositoryUse, ImagePlan, PipelinePlan, PlanEffort, PlanInput, PullParent,
+    warnings,
 };
 use crate::decide::{
     CodeSource, ImageRequest, PipelineCode, check_repository, default_tag, intermediate_tag, unique_tag,
 };
 use crate::dockerfile::Ingredients;
-use crate::gather::index_credentials::has_credentials;
 use crate::inputs::LocalRepository;
 use crate::settings::{DockerBuildConfig, DockerSettings};
+
+/// How the names of ZenML's own images begin.
+const ZENML_IMAGES: &str = "zenmldocker/zenml:";
 
 /// Requests that come to the same image.
 struct Group<'a> {
@@ -48,18 +51,22 @@ pub(super) fn plan(input: &PlanInput<'_>) -> Result<PipelinePlan> {
     for (group, name) in groups.iter().zip(names) {
         planner.add(group, name)?;
     }
+    let unused = warnings::repository_not_used(&repository, &code).into_iter();
+    let of_images = warnings::of_recipes(groups.iter().map(|group| &group.recipe));
+    let warnings = unused.chain(of_images).collect();
     Ok(PipelinePlan {
         pipeline: input.pipeline.to_owned(),
         images: planner.images,
         code,
+        warnings,
         repository: match repository {
             LocalRepository::Usable(code) => Some(code),
             _ => None,
         },
-        warnings: warnings(&groups),
         effort: PlanEffort {
             gathered,
             written: planner.written,
+            read: 0,
         },
     })
 }
@@ -144,31 +151,6 @@ fn identity(
         &request.extra_requirements,
     );
     Ok(format!("{settings}{rest:?}"))
-}
-
-fn warnings(groups: &[Group<'_>]) -> Vec<String> {
-    let mut warnings: Vec<String> = Vec::new();
-    for group in groups {
-        let settings = &group.recipe.settings;
-        let all = group.recipe.warnings.iter().cloned();
-        for warning in all.chain(credentials(settings)) {
-            if !warnings.contains(&warning) {
-                warnings.push(warning);
-            }
-        }
-    }
-    warnings
-}
-
-/// Variables that hold a login stay in the image for whoever has it.
-fn credentials(settings: &DockerSettings) -> Vec<String> {
-    let variables = settings.environment.iter().chain(&settings.runtime_environment);
-    variables
-        .filter(|(_, value)| has_credentials(value))
-        .map(|(name, _)| {
-            format!("The variable `{name}` holds a login; everyone who has the image can read it.")
-        })
-        .collect()
 }
 
 /// The request that an image is called after.
@@ -302,8 +284,7 @@ impl Planner<'_> {
 
     fn build(&mut self, plan: &mut ImagePlan, recipe: &Recipe, parent: &Parent, name: Name) -> Result<()> {
         let (parent_image, pull) = match parent {
-            Parent::Default(image) => (image.clone(), PullParent::No),
-            Parent::Named(image) => (image.clone(), self.pull_named(image)),
+            Parent::Named(image) => (image.clone(), pull(image)),
             Parent::Own(own) => {
                 let at = self.parent(recipe, own, &name, plan)?;
                 plan.built_on = Some(at);
@@ -355,15 +336,6 @@ impl Planner<'_> {
             pull: given_pull(&config).unwrap_or(pull),
         });
         Ok(())
-    }
-
-    /// The default image named by the user is as fixed as the default itself.
-    fn pull_named(&mut self, image: &str) -> PullParent {
-        let default = super::recipe::default_parent(self.input, &mut self.questions).ok();
-        match default.as_deref() == Some(image) {
-            true => PullParent::No,
-            false => PullParent::UnlessLocal,
-        }
     }
 
     /// The place of the image that a recipe is built on, which is planned when it is first needed.
@@ -477,6 +449,14 @@ fn files(recipe: &Recipe) -> Vec<(String, Vec<u8>)> {
     }
     files.extend(recipe.extra_files.iter().cloned());
     files.into_iter().collect()
+}
+
+/// ZenML's images are called after their whole version and stay what they are; other names move.
+fn pull(parent: &str) -> PullParent {
+    match parent.starts_with(ZENML_IMAGES) {
+        true => PullParent::No,
+        false => PullParent::UnlessLocal,
+    }
 }
 
 fn given_pull(config: &DockerBuildConfig) -> Option<PullParent> {

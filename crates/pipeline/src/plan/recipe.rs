@@ -5,9 +5,9 @@ use std::sync::Arc;
 use wharf_core::{Error, ErrorKind, Result};
 
 use super::PlanInput;
-use super::checksum::Checksum;
 use super::index_access::{IndexLogins, mark_secret_options};
 use super::questions::Questions;
+use crate::checksum::Checksum;
 use crate::decide::{CodeSource, ImageRequest};
 use crate::gather::default_parent_image;
 use crate::gather::index_credentials::hide_credentials;
@@ -31,9 +31,7 @@ pub(super) enum Work {
 /// What a generated Dockerfile starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Parent {
-    /// The default for the active Python.
-    Default(String),
-    /// An image that the user names.
+    /// An image by its name: the user's, or the default.
     Named(String),
     /// The image of the user's own Dockerfile.
     Own(OwnDockerfile),
@@ -251,7 +249,7 @@ impl Recipe {
         match (self.settings.parent_image.clone(), is_needed) {
             (Some(parent), true) => Ok(Work::Build(Parent::Named(parent))),
             (Some(parent), false) => Ok(Work::Tag(parent)),
-            (None, true) => Ok(Work::Build(Parent::Default(default_parent(input, questions)?))),
+            (None, true) => Ok(Work::Build(Parent::Named(default_parent(input, questions)?))),
             (None, false) => Err(Error::new(
                 ErrorKind::InvalidConfiguration,
                 "nothing is to be put into the image, and there is no parent image that could be used as it is",
@@ -305,7 +303,7 @@ impl Recipe {
             Work::Tag(image) => sum.texts(&["tag", image]),
             Work::BuildOwn(own) => sum.texts(&["build own", &own.checksum]),
             Work::Build(Parent::Own(own)) => sum.texts(&["build on own", &own.checksum]),
-            Work::Build(Parent::Default(image) | Parent::Named(image)) => sum.texts(&["build on", image]),
+            Work::Build(Parent::Named(image)) => sum.texts(&["build on", image]),
         }
         sum.optional(settings.target_repository.as_deref());
         sum.optional(settings.image_tag.as_deref());

@@ -16,11 +16,11 @@ use crate::settings::{DockerSettings, PipelineFile};
 
 /// Answers from memory, and writes down every question.
 #[derive(Debug, Default)]
-struct Outside {
-    files: BTreeMap<&'static str, &'static str>,
-    zenml: Option<String>,
-    repository: LocalRepository,
-    asked: Mutex<Vec<String>>,
+pub(crate) struct Outside {
+    pub(crate) files: BTreeMap<&'static str, &'static str>,
+    pub(crate) zenml: Option<String>,
+    pub(crate) repository: LocalRepository,
+    pub(crate) asked: Mutex<Vec<String>>,
 }
 
 impl Outside {
@@ -109,7 +109,7 @@ fn file(text: &str) -> PipelineFile {
     PipelineFile::parse(text, Path::new("train.yaml"), &|_| None).unwrap()
 }
 
-fn plan_with(
+pub(crate) fn plan_with(
     outside: &Arc<Outside>,
     text: &str,
     edit: impl FnOnce(&mut PlanInput<'_>),
@@ -197,6 +197,7 @@ fn three_hundred_steps_cost_what_their_forty_settings_cost() {
     let effort = PlanEffort {
         gathered: 40,
         written: 40,
+        read: 0,
     };
     assert_eq!((plan.effort, plan.images.len()), (effort, 40));
     assert_eq!(plan.image("s299.orchestrator").unwrap().steps.len(), 8);
@@ -340,10 +341,16 @@ steps: {a: , b: {settings: {docker: {allow_download_from_artifact_store: off, al
     })
     .unwrap_err();
     assert!(error.message().contains("not pushed"));
-    plan_with(&outside, "{}", |input| {
+    let off = plan_with(&outside, "{}", |input| {
         input.code_repository = CodeRepositoryUse::Off
     })
     .unwrap();
+    assert_eq!(off.warnings, [""; 0]);
+    let auto = plan_with(&outside, "{}", |_| {}).unwrap();
+    assert_eq!(
+        auto.warnings,
+        ["The code is not fetched from its repository: the commit abc is not pushed."]
+    );
 }
 
 #[test]
@@ -372,6 +379,21 @@ fn the_default_parent_follows_zenml_and_can_be_configured() {
 }
 
 #[test]
+fn parents_whose_names_move_are_pulled_like_the_digests_they_are_known_by() {
+    let pull = |zenml: Option<&str>| {
+        let zenml = zenml.map(str::to_owned);
+        let outside = Arc::new(Outside {
+            zenml,
+            ..Outside::default()
+        });
+        let plan = plan_with(&outside, "settings: {docker: {user: u}}", |_| {}).unwrap();
+        plan.images[0].instructions.as_ref().unwrap().pull
+    };
+    assert_eq!(pull(Some("0.98.0")), PullParent::No);
+    assert_eq!(pull(None), PullParent::UnlessLocal);
+}
+
+#[test]
 fn one_key_is_one_image() {
     let error = plan_with(&Arc::default(), "{}", |input| {
         let other = DockerSettings {
@@ -388,9 +410,13 @@ fn one_key_is_one_image() {
 
 #[test]
 fn an_error_names_the_image_it_is_about() {
-    let text = "steps: {a: {settings: {docker: {required_integrations: [sklern]}}}}";
+    let text = "steps: {a: {settings: {docker: {install_stack_requirements: false}}}}";
     let error = plan_with(&Arc::default(), text, |_| {}).unwrap_err();
-    assert!(error.message().contains("did you mean `sklearn`?"));
+    assert!(
+        error
+            .message()
+            .contains("no parent image that could be used as it is")
+    );
     assert!(error.context().any(|fact| fact == ("image", "a.orchestrator")));
 }
 

@@ -1,5 +1,6 @@
 //! One JSON file per build.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use wharf_core::{Error, ErrorKind, Result};
@@ -45,6 +46,14 @@ impl FileRecords {
         })
     }
 
+    /// Reads files; the newest record comes first.
+    fn read_all(&self, paths: &[PathBuf]) -> Result<Vec<BuildRecord>> {
+        let records = paths.iter().map(|path| self.read(path));
+        let mut records: Vec<BuildRecord> = records.collect::<Result<_>>()?;
+        records.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
+        Ok(records)
+    }
+
     fn files(&self) -> Result<Vec<PathBuf>> {
         let entries = match std::fs::read_dir(&self.directory) {
             Ok(entries) => entries,
@@ -84,13 +93,16 @@ impl BuildRecords for FileRecords {
     }
 
     fn list(&self) -> Result<Vec<BuildRecord>> {
-        let mut records: Vec<BuildRecord> = self
-            .files()?
-            .iter()
-            .map(|path| self.read(path))
-            .collect::<Result<_>>()?;
-        records.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
-        Ok(records)
+        self.read_all(&self.files()?)
+    }
+
+    /// Files are as new as what they record, so that old ones need not be read.
+    fn recent(&self, limit: usize) -> Result<Vec<BuildRecord>> {
+        let mut files = self.files()?;
+        let written = |path: &PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok();
+        files.sort_by_cached_key(|path| Reverse(written(path)));
+        files.truncate(limit);
+        self.read_all(&files)
     }
 
     fn get(&self, id: &str) -> Result<BuildRecord> {
@@ -148,10 +160,12 @@ mod tests {
             duration_seconds: 1.5,
             stack: None,
             builder: "memory".into(),
+            builder_facts: None,
             commit: None,
             repository: None,
             code_archive: None,
             images: BTreeMap::new(),
+            parents: Vec::new(),
         }
     }
 
@@ -170,6 +184,12 @@ mod tests {
             .map(|record| record.id)
             .collect();
         assert_eq!(ids, ["aa22", "bb33", "aa11"]);
+        assert_eq!(records.recent(9).unwrap(), records.list().unwrap());
+        for record in records.list().unwrap() {
+            let file = std::fs::File::open(records.path(&record.id)).unwrap();
+            file.set_modified(record.created.into()).unwrap();
+        }
+        assert_eq!(records.recent(1).unwrap(), [record("aa22", 3)]);
         assert_eq!(records.get("b").unwrap(), record("bb33", 2));
         assert_eq!(records.get("aa").unwrap_err().kind(), ErrorKind::InvalidInput);
         for unknown in ["cc", "", "../bb33", "*"] {
@@ -181,6 +201,19 @@ mod tests {
         }
         records.delete("bb33").unwrap();
         assert_eq!(records.list().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_record_of_before_parts_were_recorded_can_be_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = r#"{"id": "ab", "pipeline": "p", "created": "2026-01-01T00:00:00Z", "duration_seconds": 1.5,
+            "builder": "local", "images": {"orchestrator": {"reference": "r.example/a@sha256:00", "image": "a:1",
+            "checksum": "c", "content_key": "k", "contains_code": false, "steps": ["s"]}}}"#;
+        std::fs::write(directory.path().join("ab.json"), text).unwrap();
+        let record = FileRecords::new(directory.path()).get("ab").unwrap();
+        let image = &record.images["orchestrator"];
+        assert_eq!((&image.content, image.is_pushed()), (&None, true));
+        assert_eq!(record.parents, []);
     }
 
     #[test]

@@ -2,13 +2,17 @@
 
 mod file;
 mod of;
+mod used;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use wharf_core::Result;
+use wharf_core::{Digest, Result};
+
+use crate::content::ContentParts;
+use crate::plan::BuilderFacts;
 
 pub use self::file::FileRecords;
 pub use self::of::RecordContext;
@@ -29,6 +33,9 @@ pub struct BuildRecord {
     pub stack: Option<String>,
     /// The flavor that built.
     pub builder: String,
+    /// What it could do; Dockerfiles are written for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builder_facts: Option<BuilderFacts>,
     /// The commit that was checked out, where the code is in a repository and unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -40,6 +47,9 @@ pub struct BuildRecord {
     pub code_archive: Option<String>,
     /// The images by the keys under which they were asked for.
     pub images: BTreeMap<String, ImageRecord>,
+    /// The images that others are built on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<ImageRecord>,
 }
 
 /// One image of a build.
@@ -66,6 +76,13 @@ pub struct ImageRecord {
     /// The Debian packages.
     #[serde(default)]
     pub apt_packages: Vec<String>,
+    /// The variables that it has from the settings, with checksums of their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// What else goes into the image, part by part; none where it was not built, and in records of wharf before
+    /// 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentParts>,
     /// Whether the code is inside.
     pub contains_code: bool,
     /// The steps that run in it.
@@ -78,6 +95,19 @@ impl BuildRecord {
     pub fn contains_code(&self) -> bool {
         self.images.values().any(|image| image.contains_code)
     }
+}
+
+impl ImageRecord {
+    /// Whether the image is in a registry.
+    #[must_use]
+    pub fn is_pushed(&self) -> bool {
+        self.reference.contains('@')
+    }
+}
+
+/// The form in which a record has the values of variables: they may be long, and may be logins.
+pub(crate) fn value_checksum(value: &str) -> String {
+    Digest::of_bytes(value.as_bytes()).hex().to_owned()
 }
 
 /// Where records are kept.
@@ -95,6 +125,17 @@ pub trait BuildRecords: Debug + Send + Sync {
     ///
     /// When the records cannot be read.
     fn list(&self) -> Result<Vec<BuildRecord>>;
+
+    /// The newest records, at most this many.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Self::list).
+    fn recent(&self, limit: usize) -> Result<Vec<BuildRecord>> {
+        let mut records = self.list()?;
+        records.truncate(limit);
+        Ok(records)
+    }
 
     /// The record of an id, or of the beginning of one.
     ///

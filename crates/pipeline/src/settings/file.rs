@@ -7,74 +7,13 @@ use wharf_core::{Error, ErrorKind, Result};
 
 use super::DockerSettings;
 use super::deprecated;
+use super::keys::{PIPELINE_KEYS, STEP_KEYS};
 use super::node::{Key, Node, Value};
 use super::problem::Findings;
 use super::read::{self, Entry};
 use super::reader::Reader;
 use super::substitute::{Lookup, substitute};
 use crate::nearest::suggestion;
-
-/// What a run configuration may say besides, at its top.
-const PIPELINE_KEYS: [&str; 28] = [
-    "name",
-    "settings",
-    "steps",
-    "build",
-    "run_name",
-    "enable_cache",
-    "enable_artifact_metadata",
-    "enable_artifact_visualization",
-    "enable_step_logs",
-    "enable_pipeline_logs",
-    "enable_heartbeat",
-    "schedule",
-    "environment",
-    "secrets",
-    "tags",
-    "extra",
-    "model",
-    "parameters",
-    "retry",
-    "failure_hook_source",
-    "success_hook_source",
-    "init_hook_source",
-    "init_hook_kwargs",
-    "cleanup_hook_source",
-    "substitutions",
-    "cache_policy",
-    "execution_mode",
-    "stack",
-];
-
-/// What it may say of a step.
-const STEP_KEYS: [&str; 26] = [
-    "settings",
-    "name",
-    "enable_cache",
-    "enable_artifact_metadata",
-    "enable_artifact_visualization",
-    "enable_step_logs",
-    "enable_heartbeat",
-    "step_operator",
-    "experiment_tracker",
-    "parameters",
-    "environment",
-    "secrets",
-    "extra",
-    "failure_hook_source",
-    "success_hook_source",
-    "model",
-    "retry",
-    "substitutions",
-    "cache_policy",
-    "runtime",
-    "outputs",
-    "template",
-    "group",
-    "caching_parameters",
-    "external_input_artifacts",
-    "heartbeat_healthy_threshold",
-];
 
 /// A pipeline as its file describes it.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 
 mod deprecated;
 mod file;
+mod keys;
 mod node;
 mod problem;
 mod read;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 use wharf_core::options::DockerBuildOptions;
-use wharf_core::{ImageReference, sanitize_tag};
+use wharf_core::{ImageReference, registry, sanitize_tag};
 
 use super::deprecated::DEPRECATED;
 use super::node::{Key, Node, Value};
@@ -13,6 +13,7 @@ use super::reader::Reader;
 use super::{DockerBuildConfig, DockerSettings, InstallerArgument, PythonPackageInstaller, Requirements};
 use crate::inputs::EnvironmentExport;
 use crate::nearest::suggestion;
+use crate::requirements::integration_packages;
 
 /// The attributes, as they are written.
 const ATTRIBUTES: [&str; 28] = [
@@ -94,7 +95,7 @@ fn read_attribute(
         "dockerfile" => settings.dockerfile = reader.checked_text(check_path),
         "build_context_root" => settings.build_context_root = reader.checked_text(check_path),
         "parent_image_build_config" => settings.parent_image_build_config = build_config(reader),
-        "target_repository" => settings.target_repository = reader.text(),
+        "target_repository" => settings.target_repository = reader.checked_text(check_repository),
         "python_package_installer" => {
             settings.python_package_installer = installer(reader).unwrap_or_default();
         }
@@ -108,7 +109,7 @@ fn read_attribute(
         "pyproject_path" => settings.pyproject_path = reader.checked_text(check_path),
         "pyproject_export_command" => settings.pyproject_export_command = command(reader),
         "requirements" => settings.requirements = requirements(reader),
-        "required_integrations" => settings.required_integrations = reader.texts().unwrap_or_default(),
+        "required_integrations" => settings.required_integrations = integrations(reader),
         "local_project_install_command" => {
             settings.local_project_install_command = reader.checked_text(check_path)
         }
@@ -223,6 +224,14 @@ fn requirements(mut reader: Reader<'_>) -> Option<Requirements> {
         Value::Text(_) => reader.checked_text(check_path).map(Requirements::File),
         Value::List(_) => reader.texts().map(Requirements::List),
         _ => reader.expected("a list of requirements or the path of a file of them"),
+    }
+}
+
+fn integrations(mut reader: Reader<'_>) -> Vec<String> {
+    let names = reader.again().texts().unwrap_or_default();
+    match integration_packages(&names) {
+        Ok(_) => names,
+        Err(error) => reader.problem(error.message()).unwrap_or_default(),
     }
 }
 
@@ -346,6 +355,13 @@ fn check_image(text: &str) -> Result<(), String> {
             Some(hint) => format!("{} ({hint})", error.message()),
             None => error.message().to_owned(),
         }),
+    }
+}
+
+fn check_repository(text: &str) -> Result<(), String> {
+    match registry::target_image(None, Some(text), "latest") {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("`{text}` is not a repository: {}", error.message())),
     }
 }
 

@@ -3,33 +3,30 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use wharf::pipeline::gather::source_root;
-use wharf::pipeline::records::{BuildRecord, BuildRecords, FileRecords};
-use wharf_core::{Error, Result};
+use wharf::pipeline::gather::source_root::source_root_of_process;
+use wharf::pipeline::history::short_id;
+use wharf::pipeline::records::{BuildRecord, BuildRecords, FileRecords, ImageRecord};
 
 use crate::args::{BuildsCommand, GlobalArgs};
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::output::{self, Shown};
 
-/// How many digits of an id are shown in a list.
-const SHORT_ID: usize = 12;
-
 pub(super) fn run(global: &GlobalArgs, command: &BuildsCommand) -> Result<u8, Failure> {
-    let records = records_here()?;
+    let records = FileRecords::of_source_root(&source_root_of_process(Path::new("pipeline.yaml"))?);
     match command {
-        BuildsCommand::List => output::print(global.output, &List(records.list()?))?,
+        BuildsCommand::List(args) => {
+            let is_wanted = |record: &BuildRecord| {
+                let wanted = args.pipeline.as_ref();
+                wanted.is_none_or(|name| record.pipeline == *name)
+            };
+            let list = records.list()?.into_iter().filter(is_wanted).collect();
+            output::print(global.output, &List(list))?;
+        }
         BuildsCommand::Describe(args) => output::print(global.output, &One(records.get(&args.id)?))?,
         BuildsCommand::Delete(args) => output::print(global.output, &Deleted(records.delete(&args.id)?))?,
     }
     Ok(exit_code::OK)
-}
-
-fn records_here() -> Result<FileRecords> {
-    let current = std::env::current_dir()
-        .map_err(|source| Error::io("there is no current directory", Path::new("."), source))?;
-    let root = source_root::source_root(&current, Path::new("pipeline.yaml"))?;
-    Ok(FileRecords::of_source_root(&root))
 }
 
 struct List(Vec<BuildRecord>);
@@ -40,7 +37,7 @@ impl Shown for List {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         self.0.iter().try_for_each(|record| {
             let created = record.created.strftime("%Y-%m-%d %H:%M:%S UTC");
-            let id = record.id.get(..SHORT_ID).unwrap_or(&record.id);
+            let id = short_id(&record.id);
             writeln!(
                 out,
                 "{id}  {created}  {}  {} images, {}",
@@ -83,13 +80,38 @@ impl Shown for One {
                 .try_for_each(|value| writeln!(out, "{name:9} {value}"))?;
         }
         for (key, image) in &record.images {
-            writeln!(out, "{key}\t{}", image.reference)?;
+            writeln!(out, "\n{key}\t{}", image.reference)?;
+            describe(image, out)?;
         }
         Ok(())
     }
 
     fn json(&self) -> &BuildRecord {
         &self.0
+    }
+}
+
+/// What is known about an image, below its key.
+fn describe(image: &ImageRecord, out: &mut dyn Write) -> io::Result<()> {
+    let requirements = image.requirements.as_deref().unwrap_or_default();
+    let facts = [
+        ("steps", image.steps.join(", ")),
+        ("name", image.image.clone()),
+        ("parent", image.parent_image.clone().unwrap_or_default()),
+        ("key", image.content_key.clone().unwrap_or_default()),
+        (
+            "packages",
+            requirements.lines().map(str::trim).collect::<Vec<_>>().join(", "),
+        ),
+        ("apt", image.apt_packages.join(", ")),
+    ];
+    let known = facts.iter().filter(|(_, value)| !value.is_empty());
+    known
+        .into_iter()
+        .try_for_each(|(name, value)| writeln!(out, "  {name:9} {value}"))?;
+    match image.contains_code {
+        true => writeln!(out, "  contains the code"),
+        false => Ok(()),
     }
 }
 

@@ -1,81 +1,97 @@
 //! `wharf pipeline plan` and `dockerfile`: what would be built. Nothing is.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use serde_json::{Value, json};
+use wharf::pipeline::execute::Sighting;
 use wharf::pipeline::gather::{self, StopSignal};
-use wharf::pipeline::plan::{BuilderFacts, CodeRepositoryUse, PlanInput, StackNeeds};
-use wharf::pipeline::{PipelineFile, PipelinePlan};
-use wharf_core::builder::ImageBuilder;
+use wharf::pipeline::history::History;
+use wharf::pipeline::inputs::Surroundings;
+use wharf::pipeline::plan::CodeRepositoryUse;
+use wharf::pipeline::records::{BuildRecord, BuildRecords, FileRecords};
+use wharf::pipeline::{ImageOrder, PipelineFile, PipelinePlan};
+use wharf_core::event::{BuildEvent, EventSink};
 use wharf_core::stack::Stack;
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::{Error, ErrorKind, ImageReference, Result};
 
 use crate::args::GlobalArgs;
-use crate::args::pipeline::{DockerfileArgs, PlanArgs, RepositoryUse};
+use crate::args::pipeline::{DockerfileArgs, PipelinePlanArgs, PlanArgs, RepositoryUse};
 use crate::commands::build::target;
 use crate::failure::Failure;
 use crate::output::{self, Shown};
 use crate::{exit_code, wiring};
 
-/// A plan and what it was made for.
-pub(super) struct Planned {
-    pub(super) plan: PipelinePlan,
+/// How many builds a plan is compared with at most, so that planning stays quick where there are very many.
+const COMPARED_BUILDS: usize = 50;
+
+/// What images are planned and made with.
+pub(super) struct Workplace {
     pub(super) stack: Stack,
-    pub(super) builder: Arc<dyn ImageBuilder>,
-    pub(super) source_root: PathBuf,
-    /// The build that the pipeline's file wants used.
-    pub(super) build: Option<String>,
+    pub(super) records: FileRecords,
+    surroundings: Surroundings,
+    default_parent: Option<String>,
 }
 
-/// How a plan learns what the builder can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// Nobody is asked: the plan is for the builder at its best.
-    Nobody,
-    /// The engine or service behind the builder, which is to build just what is planned.
-    Builder,
+/// Reads the pipeline's file.
+pub(super) fn read(args: &PlanArgs) -> Result<PipelineFile> {
+    PipelineFile::read(&args.file, &|name| std::env::var(name).ok())
 }
 
-/// Reads the pipeline's file and plans its images.
-pub(super) async fn make(global: &GlobalArgs, args: &PlanArgs, ask: Ask) -> Result<Planned> {
-    let file = PipelineFile::read(&args.file, &|name| std::env::var(name).ok())?;
-    let stack = target::pipeline_stack(&args.target, global.host.as_deref(), &wiring::flavors())?;
-    let builder = stack.image_builder.clone();
-    let builder =
-        builder.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the stack has no image builder"))?;
-    let surroundings = gather::surroundings_of_process(&args.file, StopSignal::default())?;
-    let images = file.images().into_iter();
-    let plan = PipelinePlan::new(&PlanInput {
-        pipeline: &file.name,
-        images: images
-            .map(|image| image.with_entrypoint(args.entrypoint.iter().cloned()))
-            .collect(),
-        surroundings: &surroundings,
-        stack: StackNeeds::from(&stack),
-        registry: stack.container_registry.as_deref(),
-        builder: match ask {
-            Ask::Nobody => builder.as_ref().into(),
-            Ask::Builder => BuilderFacts::probed(builder.as_ref()).await,
-        },
-        default_parent: None,
-        code_repository: match args.code_repository {
-            RepositoryUse::Auto => CodeRepositoryUse::Auto,
-            RepositoryUse::On => CodeRepositoryUse::On,
-            RepositoryUse::Off => CodeRepositoryUse::Off,
-        },
-    })?;
-    file.warnings
-        .iter()
-        .chain(&plan.warnings)
-        .for_each(|warning| warn(warning));
-    Ok(Planned {
-        plan,
-        stack,
-        builder,
-        source_root: surroundings.source_root,
-        build: file.build,
+impl Workplace {
+    pub(super) fn new(global: &GlobalArgs, args: &PlanArgs) -> Result<Self> {
+        let surroundings = gather::surroundings_of_process(&args.file, StopSignal::default())?;
+        let image = args.default_parent_image.as_deref();
+        Ok(Self {
+            stack: target::pipeline_stack(&args.target, global.host.as_deref(), &wiring::flavors())?,
+            records: FileRecords::of_source_root(&surroundings.source_root),
+            // An empty variable says as little as none.
+            default_parent: image
+                .filter(|image| !image.is_empty())
+                .map(default_parent)
+                .transpose()?,
+            surroundings,
+        })
+    }
+
+    /// What is wanted.
+    pub(super) fn order<'a>(&'a self, file: &'a PipelineFile, args: &PlanArgs) -> ImageOrder<'a> {
+        let words = || args.entrypoint.iter().cloned();
+        let images = file
+            .images()
+            .into_iter()
+            .map(|image| image.with_entrypoint(words()));
+        ImageOrder {
+            default_parent: self.default_parent.clone(),
+            records: Some(&self.records),
+            code_repository: match args.code_repository {
+                RepositoryUse::Auto => CodeRepositoryUse::Auto,
+                RepositoryUse::On => CodeRepositoryUse::On,
+                RepositoryUse::Off => CodeRepositoryUse::Off,
+            },
+            ..ImageOrder::new(&file.name, images.collect(), &self.stack, &self.surroundings)
+        }
+    }
+}
+
+/// Plans, and tells what the user should know.
+pub(super) fn plan_of(file: &PipelineFile, order: &ImageOrder<'_>) -> Result<PipelinePlan> {
+    let plan = order.plan()?;
+    let warnings = file.warnings.iter().chain(&plan.warnings);
+    warnings.for_each(|warning| warn(warning));
+    Ok(plan)
+}
+
+/// The parent image for settings that name none, as it was given.
+fn default_parent(image: &str) -> Result<String> {
+    let parsed = image.parse::<ImageReference>();
+    parsed.map(|_| image.to_owned()).map_err(|error| {
+        let message = format!(
+            "`{image}` cannot be the default parent image: {}",
+            error.message()
+        );
+        Error::new(ErrorKind::InvalidInput, message)
+            .with_hint("Write an image's name after --default-parent-image or in WHARF_DEFAULT_PARENT_IMAGE.")
     })
 }
 
@@ -83,10 +99,51 @@ pub(super) fn warn(warning: &str) {
     output::to_stderr(&format!("warning: {warning}\n"));
 }
 
-pub(super) async fn plan(global: &GlobalArgs, args: &PlanArgs) -> Result<u8, Failure> {
-    let planned = make(global, args, Ask::Nobody).await?;
-    output::print(global.output, &ShownPlan(planned.plan))?;
+pub(super) async fn plan(global: &GlobalArgs, args: &PipelinePlanArgs) -> Result<u8, Failure> {
+    let file = read(&args.plan)?;
+    let place = Workplace::new(global, &args.plan)?;
+    let order = place.order(&file, &args.plan);
+    let mut plan = plan_of(&file, &order)?;
+    let sightings = match args.resolve_parents {
+        true => Some(look(&order, &plan).await?),
+        false => None,
+    };
+    plan.compare(&History {
+        records: &recent(&place.records),
+        sightings: sightings.as_deref(),
+        reuse: !args.no_reuse,
+    })?;
+    output::print(global.output, &ShownPlan(plan))?;
     Ok(exit_code::OK)
+}
+
+/// The newest records of builds. A plan can do without those that cannot be read.
+fn recent(records: &FileRecords) -> Vec<BuildRecord> {
+    records.recent(COMPARED_BUILDS).unwrap_or_else(|error| {
+        warn(&format!(
+            "earlier builds are left out of account: {}",
+            error.report()
+        ));
+        Vec::new()
+    })
+}
+
+/// Asks registries what is there.
+async fn look(order: &ImageOrder<'_>, plan: &PipelinePlan) -> Result<Vec<Option<Sighting>>> {
+    let (sink, mut events) = EventSink::channel();
+    let sightings = order.executor()?.look(plan, &sink).await;
+    for event in events.drain() {
+        if let BuildEvent::Warning(warning) = event.event {
+            warn(
+                &[warning.message]
+                    .into_iter()
+                    .chain(warning.detail)
+                    .collect::<Vec<_>>()
+                    .join(": "),
+            );
+        }
+    }
+    sightings
 }
 
 struct ShownPlan(PipelinePlan);
@@ -103,9 +160,11 @@ impl Shown for ShownPlan {
     }
 }
 
-pub(super) async fn dockerfile(global: &GlobalArgs, args: &DockerfileArgs) -> Result<u8, Failure> {
-    let planned = make(global, &args.plan, Ask::Nobody).await?;
-    let text = dockerfile_of(&planned.plan, args.step.as_deref(), &args.plan.file)?;
+pub(super) fn dockerfile(global: &GlobalArgs, args: &DockerfileArgs) -> Result<u8, Failure> {
+    let file = read(&args.plan)?;
+    let place = Workplace::new(global, &args.plan)?;
+    let plan = plan_of(&file, &place.order(&file, &args.plan))?;
+    let text = dockerfile_of(&plan, args.step.as_deref(), &args.plan.file)?;
     output::print(global.output, &ShownDockerfile(json!({ "dockerfile": text })))?;
     Ok(exit_code::OK)
 }

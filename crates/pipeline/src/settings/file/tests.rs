@@ -208,3 +208,16 @@ fn a_file_without_steps_or_with_nothing_is_a_pipeline() {
     assert!(parse("steps:\n").steps.is_empty());
     assert!(refused("- a").contains("expected a mapping"));
 }
+
+#[test]
+fn integrations_and_repositories_are_checked_where_they_stand() {
+    let text = "settings:\n  docker:\n    required_integrations: [sklern]\n    target_repository: My Repo\n";
+    let message = refused(text);
+    for part in [
+        "p.yaml:3: `settings.docker.required_integrations`",
+        "did you mean `sklearn`?",
+        "p.yaml:4: `settings.docker.target_repository`: `My Repo` is not a repository",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}

@@ -6,39 +6,39 @@ use wharf_core::Digest;
 
 /// Feeds named parts into a checksum. Every part goes in with its length, every list with its number of items,
 /// so that no two different inputs are the same bytes.
-pub(super) struct Checksum(Sha256);
+pub(crate) struct Checksum(Sha256);
 
 impl Checksum {
-    pub(super) fn new(purpose: &str) -> Self {
+    pub(crate) fn new(purpose: &str) -> Self {
         let mut checksum = Self(Sha256::new());
         checksum.bytes(purpose.as_bytes());
         checksum
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.0.update(bytes);
     }
 
-    pub(super) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
 
-    pub(super) fn count(&mut self, number: usize) {
+    pub(crate) fn count(&mut self, number: usize) {
         self.0.update((number as u64).to_be_bytes());
     }
 
-    pub(super) fn optional(&mut self, text: Option<&str>) {
+    pub(crate) fn optional(&mut self, text: Option<&str>) {
         self.count(usize::from(text.is_some()));
         self.text(text.unwrap_or_default());
     }
 
-    pub(super) fn texts<S: AsRef<str>>(&mut self, texts: &[S]) {
+    pub(crate) fn texts<S: AsRef<str>>(&mut self, texts: &[S]) {
         self.count(texts.len());
         texts.iter().for_each(|text| self.text(text.as_ref()));
     }
 
-    pub(super) fn pairs<'a>(&mut self, pairs: impl ExactSizeIterator<Item = (&'a str, &'a [u8])>) {
+    pub(crate) fn pairs<'a>(&mut self, pairs: impl ExactSizeIterator<Item = (&'a str, &'a [u8])>) {
         self.count(pairs.len());
         for (name, value) in pairs {
             self.text(name);
@@ -47,7 +47,7 @@ impl Checksum {
     }
 
     /// JSON; the order of keys does not matter.
-    pub(super) fn json(&mut self, value: &Value) {
+    pub(crate) fn json(&mut self, value: &Value) {
         match value {
             Value::Object(map) => {
                 self.text("mapping");
@@ -72,7 +72,7 @@ impl Checksum {
     }
 
     /// The checksum in hexadecimal digits.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         Digest::from_sha256(self.0.finalize().into()).hex().to_owned()
     }
 }
