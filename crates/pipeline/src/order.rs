@@ -1,12 +1,13 @@
 //! What orchestrators ask for: the images of a pipeline, made ready in one call.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use wharf_core::artifact_store::{ArtifactStore, LocalArtifactStore};
 use wharf_core::builder::ImageBuilder;
-use wharf_core::event::EventSink;
+use wharf_core::event::{EventSink, Warning};
 use wharf_core::stack::Stack;
 use wharf_core::{Error, ErrorKind, Result};
 
@@ -15,7 +16,7 @@ use crate::execute::{Execution, Executor, ImageState};
 use crate::gather::code_archive::store_code;
 use crate::inputs::Surroundings;
 use crate::plan::{BuilderFacts, CodeRepositoryUse, PipelinePlan, PlanInput, StackNeeds};
-use crate::records::{BuildRecord, BuildRecords, ImageRecord, RecordContext};
+use crate::records::{BuildRecord, BuildRecords, ImageRecord, RecordContext, make_unversioned};
 
 /// In how many records it is looked what the builder could do.
 const RECENT_BUILDS: usize = 5;
@@ -168,7 +169,8 @@ impl<'a> ImageOrder<'a> {
     ///
     /// As [`plan`](Self::plan). When an image fails the others are finished first; the error is that of the first
     /// image that failed, and names all that failed, those that were not tried for it, and every step that has no
-    /// image. Nothing is recorded then; images that are in the registry are found there by the next build.
+    /// image. Nothing is recorded then; images that are in the registry are found there by the next build. That a record cannot
+    /// be kept is a warning.
     ///
     /// # On cancel
     ///
@@ -180,7 +182,7 @@ impl<'a> ImageOrder<'a> {
         }
         let plan = order.plan()?;
         for warning in &plan.warnings {
-            events.warn(wharf_core::event::Warning::new(warning));
+            events.warn(Warning::new(warning));
         }
         order.deliver_plan(&plan, events).await
     }
@@ -206,8 +208,9 @@ impl<'a> ImageOrder<'a> {
         };
         let record = BuildRecord::of(plan, &execution, context)?;
         let execution = all_there(execution)?;
-        if let Some(records) = self.records {
-            records.save(&record)?;
+        if let Some(Err(error)) = self.records.map(|records| records.save(&record)) {
+            // The images are there all the same.
+            events.warn(Warning::new("the build is not recorded").with_detail([error.report()]));
         }
         Ok(Delivery { record, execution })
     }
@@ -257,9 +260,18 @@ impl<'a> ImageOrder<'a> {
         let root = &self.surroundings.source_root;
         let store: Arc<dyn ArtifactStore> = match &self.stack.artifact_store {
             Some(store) => Arc::clone(store),
-            None => Arc::new(LocalArtifactStore::new(root.join(".wharf").join("artifacts"))),
+            None => Arc::new(LocalArtifactStore::new(own_store(root)?)),
         };
         Ok(Some(store_code(root, store.as_ref()).await?.uri))
+    }
+}
+
+/// The directory for code where the stack has no artifact store.
+fn own_store(root: &Path) -> Result<PathBuf> {
+    let directory = root.join(".wharf").join("artifacts");
+    match make_unversioned(&directory) {
+        Ok(()) => Ok(directory),
+        Err(source) => Err(Error::io("could not store the code", &directory, source)),
     }
 }
 

@@ -33,6 +33,11 @@
 //! ```
 //!
 //! [`EventSink::channel`](wharf_core::event::EventSink::channel) gives the events while it builds.
+//!
+//! # The images of a pipeline
+//!
+//! With the feature `pipeline`, an orchestrator says which images it wants, and gets references by key:
+//! `wharf::pipeline::ImageOrder`. The directory `examples/orchestrator` of the repository has a small one.
 
 use std::sync::Arc;
 

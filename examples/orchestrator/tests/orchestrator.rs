@@ -74,7 +74,7 @@ async fn every_step_gets_an_image_with_what_the_orchestrator_adds() {
         );
         assert_eq!(
             image.requirements.as_deref(),
-            Some("six==1.17.0\ntyping-extensions>=4")
+            Some("typing-extensions>=4\nsix==1.17.0")
         );
         assert!(image.contains_code);
         assert!(

@@ -66,7 +66,7 @@ fn reasons(plan: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Puts the images of the newest record into a registry, as far as the record goes.
+/// Puts the images of the only record into a registry, as far as the record goes.
 fn pretend_pushed(sandbox: &Sandbox, registry: &str) {
     let directory = sandbox.path().join(".wharf/builds");
     let path = std::fs::read_dir(directory)
@@ -113,8 +113,13 @@ fn a_plan_is_a_table_or_json_and_leaves_nothing_behind() {
 fn a_plan_says_what_is_reused_and_what_changed_since() {
     let sandbox = sandbox();
     let built = build(&sandbox, &[]);
-    pretend_pushed(&sandbox, "127.0.0.1:9");
-    let to = ["--registry", "127.0.0.1:9/ml"];
+    // Where the images are said to be, somebody listens for connections that must not come.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    pretend_pushed(&sandbox, &address);
+    let registry = format!("{address}/ml");
+    let to = ["--registry", registry.as_str()];
     let id = &built["build"].as_str().unwrap()[..12];
     let reuse = format!("reuse of build {id}");
     assert_eq!(reasons(&plan(&sandbox, &to)), [("reuse", reuse.as_str()); 2]);
@@ -129,8 +134,12 @@ fn a_plan_says_what_is_reused_and_what_changed_since() {
             ("build", "requirements changed: + torch==2.6 - torch==2.5")
         ]
     );
-    let refused = plan(&sandbox, &["--registry", "127.0.0.1:9/ml", "--no-reuse"]);
+    let refused = plan(&sandbox, &["--registry", &registry, "--no-reuse"]);
     assert_eq!(reasons(&refused)[0], ("build", "no reuse was asked for"));
+    assert_eq!(
+        listener.accept().unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock
+    );
 }
 
 #[test]
@@ -242,6 +251,15 @@ fn builds_are_listed_described_and_deleted() {
     }
     assert_eq!(builds(&["delete", id]).ok(), format!("{id}\n"));
     assert_eq!(builds(&["list"]).ok(), "");
+}
+
+#[test]
+fn a_build_that_cannot_be_recorded_is_a_build_nevertheless() {
+    let sandbox = sandbox();
+    sandbox.write(".wharf", "in the way");
+    let run = pipeline(&sandbox, &["build", "run.yaml"]);
+    assert!(run.stderr.contains("the build is not recorded"), "{run:#?}");
+    assert_eq!(run.ok().lines().count(), 2);
 }
 
 #[test]

@@ -8,9 +8,12 @@ use wharf_core::{Error, ErrorKind, Result};
 /// The directory that marks a source root, and holds what wharf stores in it.
 pub const MARKER: &str = ".wharf";
 
-/// Markers of source roots, the first one being wharf's own. The other one is ZenML's: its users need not mark
-/// their projects anew.
-const MARKERS: [&str; 2] = [MARKER, ".zen"];
+/// ZenML's marker: its users need not mark their projects anew.
+const ZENML_MARKER: &str = ".zen";
+
+/// What is in the marker of a source root that was made one, and in no other: records of builds are kept below a
+/// source root that nobody marked, too, and must not make it the source root of what lies below it.
+const MARK: &str = ".gitignore";
 
 /// Keeps what wharf stores below the marker out of version control, but not the marker: a clone of the
 /// repository then has the same source root.
@@ -18,7 +21,7 @@ const IGNORE_ALL_BUT_THIS: &str = "*\n!.gitignore\n";
 
 /// The source root of a pipeline.
 ///
-/// 1. The nearest directory, from `current_directory` upwards, that holds a directory `.wharf` or `.zen`.
+/// 1. The nearest directory, from `current_directory` upwards, that [`init`] made one, or that holds ZenML's `.zen`.
 /// 2. Else the directory of the pipeline's file, which counts from `current_directory`.
 ///
 /// The path that is given back is absolute if `current_directory` is, and has its links resolved.
@@ -47,7 +50,7 @@ pub fn source_root_of_process(pipeline_file: &Path) -> Result<PathBuf> {
 }
 
 fn is_marked(directory: &Path) -> bool {
-    MARKERS.iter().any(|marker| directory.join(marker).is_dir())
+    directory.join(MARKER).join(MARK).is_file() || directory.join(ZENML_MARKER).is_dir()
 }
 
 fn resolved(directory: &Path) -> Result<PathBuf> {
@@ -78,23 +81,20 @@ pub enum Initialized {
 /// not exist; [`ErrorKind::Io`] if it cannot be written.
 pub fn init(directory: &Path) -> Result<Initialized> {
     let marker = resolved(directory)?.join(MARKER);
-    let created = match std::fs::create_dir(&marker) {
-        Ok(()) => Initialized::New,
-        Err(source) if source.kind() == io::ErrorKind::AlreadyExists && marker.is_dir() => {
-            Initialized::Already
-        }
+    match std::fs::create_dir(&marker) {
+        Ok(()) => {}
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists && marker.is_dir() => {}
         Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
             let message = format!("{} is not a directory", marker.display());
             return Err(Error::new(ErrorKind::Conflict, message).with_hint("Remove it, or rename it."));
         }
         Err(source) => return Err(Error::io("the source root cannot be marked", &marker, source)),
     };
-    let ignore = marker.join(".gitignore");
+    let ignore = marker.join(MARK);
     match std::fs::File::create_new(&ignore).and_then(|mut file| write(&mut file)) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            Err(Error::io("the source root cannot be marked", &ignore, source))
-        }
-        _ => Ok(created),
+        Ok(()) => Ok(Initialized::New),
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Ok(Initialized::Already),
+        Err(source) => Err(Error::io("the source root cannot be marked", &ignore, source)),
     }
 }
 
@@ -104,8 +104,11 @@ fn write(file: &mut impl io::Write) -> io::Result<()> {
 
 /// Whether a path in a source root is wharf's or ZenML's own and no code of the user.
 pub(super) fn is_own(path: &Path) -> bool {
-    path.components()
-        .any(|part| MARKERS.iter().any(|marker| part.as_os_str() == *marker))
+    path.components().any(|part| {
+        [MARKER, ZENML_MARKER]
+            .iter()
+            .any(|marker| part.as_os_str() == *marker)
+    })
 }
 
 #[cfg(test)]
@@ -116,6 +119,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         for directory in directories {
             std::fs::create_dir_all(root.path().join(directory)).unwrap();
+            if let Some(marked) = directory.strip_suffix("/.wharf") {
+                init(&root.path().join(marked)).unwrap();
+            }
         }
         root
     }
@@ -140,6 +146,14 @@ mod tests {
         // The marker counts from where one stands, not from where the file is.
         assert_eq!(found(&root, "a", "../marked/sub/../p.yaml"), Path::new("marked"));
         assert_eq!(found(&root, "a", "p.yaml"), Path::new("a"));
+    }
+
+    #[test]
+    fn records_of_builds_mark_nothing() {
+        let root = tree(&["a/.wharf/builds", "a/b"]);
+        assert_eq!(found(&root, "a", "b/p.yaml"), Path::new("a/b"));
+        assert_eq!(init(&root.path().join("a")).unwrap(), Initialized::New);
+        assert_eq!(found(&root, "a", "b/p.yaml"), Path::new("a"));
     }
 
     #[test]

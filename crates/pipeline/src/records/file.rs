@@ -1,6 +1,7 @@
 //! One JSON file per build.
 
 use std::cmp::Reverse;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use wharf_core::{Error, ErrorKind, Result};
@@ -73,6 +74,16 @@ impl FileRecords {
     }
 }
 
+/// Makes a directory that version control leaves alone.
+pub(crate) fn make_unversioned(directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    match std::fs::File::create_new(directory.join(".gitignore")) {
+        Ok(mut file) => file.write_all(b"*\n"),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn is_id(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit())
 }
@@ -81,7 +92,7 @@ impl BuildRecords for FileRecords {
     fn save(&self, record: &BuildRecord) -> Result<()> {
         let path = self.path(&record.id);
         let failed = |source| Error::io("could not keep the record of a build", &path, source);
-        std::fs::create_dir_all(&self.directory).map_err(failed)?;
+        make_unversioned(&self.directory).map_err(failed)?;
         let text = serde_json::to_vec_pretty(record).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "a record is not JSON").with_source(source)
         })?;
@@ -190,6 +201,8 @@ mod tests {
             file.set_modified(record.created.into()).unwrap();
         }
         assert_eq!(records.recent(1).unwrap(), [record("aa22", 3)]);
+        let ignored = directory.path().join(".wharf/builds/.gitignore");
+        assert_eq!(std::fs::read_to_string(ignored).unwrap(), "*\n");
         assert_eq!(records.get("b").unwrap(), record("bb33", 2));
         assert_eq!(records.get("aa").unwrap_err().kind(), ErrorKind::InvalidInput);
         for unknown in ["cc", "", "../bb33", "*"] {

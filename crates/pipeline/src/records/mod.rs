@@ -15,6 +15,7 @@ use crate::content::ContentParts;
 use crate::plan::BuilderFacts;
 
 pub use self::file::FileRecords;
+pub(crate) use self::file::make_unversioned;
 pub use self::of::RecordContext;
 
 /// The images built for a pipeline at one time.
