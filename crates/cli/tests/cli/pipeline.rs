@@ -69,12 +69,10 @@ fn reasons(plan: &Value) -> Vec<(&str, &str)> {
 /// Puts the images of the only record into a registry, as far as the record goes.
 fn pretend_pushed(sandbox: &Sandbox, registry: &str) {
     let directory = sandbox.path().join(".wharf/builds");
-    let path = std::fs::read_dir(directory)
+    let mut paths = std::fs::read_dir(directory)
         .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+        .map(|entry| entry.unwrap().path());
+    let path = paths.find(|path| path.extension().is_some()).unwrap();
     let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     for image in record["images"].as_object_mut().unwrap().values_mut() {
         let reference = format!("{registry}/ml/zenml@sha256:{}", "1".repeat(64));

@@ -6,6 +6,7 @@
 mod index_access;
 mod instructions;
 mod planner;
+mod problems;
 mod questions;
 mod recipe;
 mod table;

@@ -1,5 +1,6 @@
 //! From requests to images: what is the same is planned once, and every image gets a name of its own.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use wharf_core::options::BuildOption;
 use wharf_core::{Error, ErrorKind, ImageReference, Result, registry};
 
 use super::instructions::{dockerfile_name, left_out};
+use super::problems::Problems;
 use super::questions::Questions;
 use super::recipe::{OwnDockerfile, Parent, Recipe, Work};
 use super::{
@@ -96,29 +98,31 @@ fn group<'a>(
     repository: &LocalRepository,
     questions: &mut Questions<'_>,
 ) -> Result<(Vec<Group<'a>>, usize)> {
-    let mut by_request: HashMap<String, usize> = HashMap::new();
+    let mut by_request: HashMap<String, Option<usize>> = HashMap::new();
     let mut by_settings: HashMap<*const DockerSettings, String> = HashMap::new();
     let mut by_checksum: HashMap<String, usize> = HashMap::new();
     let mut by_key: BTreeMap<String, usize> = BTreeMap::new();
     let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut problems = Problems::default();
     let mut gathered = 0;
     for request in &input.images {
-        let identity = identity(request, &mut by_settings)?;
-        let at = match by_request.get(&identity) {
-            Some(at) => *at,
-            None => {
+        let at = match by_request.entry(identity(request, &mut by_settings)?) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
                 gathered += 1;
-                let recipe = Recipe::gather(input, repository, request, questions)
-                    .map_err(|error| error.with_context("image", request.full_key()))?;
-                let at = *by_checksum.entry(recipe.checksum.clone()).or_insert_with(|| {
-                    let requests = Vec::new();
-                    groups.push(Group { recipe, requests });
-                    groups.len() - 1
-                });
-                by_request.insert(identity, at);
-                at
+                let recipe = Recipe::gather(input, repository, request, questions);
+                let recipe = problems.take(request.full_key(), recipe);
+                *new.insert(recipe.map(|recipe| {
+                    let checksum = recipe.checksum.clone();
+                    *by_checksum.entry(checksum).or_insert_with(|| {
+                        let requests = Vec::new();
+                        groups.push(Group { recipe, requests });
+                        groups.len() - 1
+                    })
+                }))
             }
         };
+        let Some(at) = at else { continue };
         groups[at].requests.push(request);
         let key = request.full_key();
         if by_key.insert(key.clone(), at).is_some_and(|before| before != at) {
@@ -127,6 +131,7 @@ fn group<'a>(
                 .with_hint("Ask for them under different keys, or with the same settings."));
         }
     }
+    problems.finish()?;
     Ok((groups, gathered))
 }
 

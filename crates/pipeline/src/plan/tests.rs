@@ -435,6 +435,26 @@ fn a_file_that_is_missing_is_named_with_its_attribute_and_root() {
 }
 
 #[test]
+fn everything_that_cannot_be_gathered_is_told_at_once() {
+    let text = "
+steps:
+  a: {settings: {docker: {requirements: gone.txt}}}
+  b: {settings: {docker: {requirements: lost.txt}}}
+  c: {settings: {docker: {requirements: lost.txt, user: u}}}
+  d: {settings: {docker: {requirements: [x]}}}
+";
+    let error = plan_with(&Arc::default(), text, |_| {}).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    for part in [
+        "2 things keep images from being planned",
+        "\n  a.orchestrator: there is no gone.txt",
+        "\n  b.orchestrator, c.orchestrator: there is no lost.txt",
+    ] {
+        assert!(error.message().contains(part), "{part} in {error}");
+    }
+}
+
+#[test]
 fn a_login_in_the_environment_is_warned_of_once_and_not_shown() {
     let plan = plan(
         "
