@@ -12,7 +12,7 @@ use wharf_core::flavor::Flavor;
 use wharf_core::options::{BuildOption, BuildSecret};
 use wharf_core::registry::{ContainerRegistry, DockerConfigLocator};
 use wharf_core::{ArchiveFormat, Digest, Error, ErrorKind, ImageReference, Platform, Result, Secret};
-use wharf_registry::RegistryClient;
+use wharf_registry::{RegistryClient, confirm_pushed};
 
 use crate::config::LocalImageBuilderConfig;
 use crate::credentials::Logins;
@@ -186,7 +186,7 @@ impl LocalImageBuilder {
                 }
                 Worker::Command(tool) if tool.kind == ToolKind::Podman => {
                     subprocess::podman_push(tool, name, registry.as_ref(), logins, events).await?;
-                    push::verified(&client, name, events).await?
+                    confirm_pushed(&client, name, None, events).await?
                 }
                 // The command would push with credentials of its own; the engine behind it takes ours.
                 Worker::Command(_) => {

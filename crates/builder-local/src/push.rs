@@ -2,10 +2,10 @@
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use wharf_core::event::{BuildEvent, EventSink, ImageDigest, Pushed, Step, StepId, StepState, Warning};
+use wharf_core::event::{BuildEvent, EventSink, Step, StepId, StepState};
 use wharf_core::registry::ContainerRegistry;
 use wharf_core::{Digest, Error, ErrorKind, ImageReference, Result};
-use wharf_registry::RegistryClient;
+use wharf_registry::{RegistryClient, confirm_pushed};
 
 use crate::credentials::Logins;
 use crate::engine::http::{empty, post};
@@ -37,7 +37,7 @@ pub(crate) async fn push(
     };
     events.send(BuildEvent::Step(step.clone()));
     let result = match send(engine, image, registry, logins, &step.id, events).await {
-        Ok(told) => verify(client, image, told, events).await,
+        Ok(told) => confirm_pushed(client, image, told, events).await,
         Err(error) => Err(error),
     };
     step.completed = Some(Timestamp::now());
@@ -48,13 +48,11 @@ pub(crate) async fn push(
         },
     };
     events.send(BuildEvent::Step(step));
-    let digest = result.map_err(|error| {
+    result.map_err(|error| {
         error
             .with_operation("push the image")
             .with_context("image", image.familiar())
-    })?;
-    announce(image, &digest, events);
-    Ok(digest)
+    })
 }
 
 /// Has the engine push, and returns the digest it tells, if it tells one.
@@ -96,58 +94,6 @@ fn digest_in(message: &Message) -> Option<Digest> {
     }
     let (_, rest) = message.status.as_deref()?.split_once("digest: ")?;
     rest.split_whitespace().next()?.parse().ok()
-}
-
-/// The digest the registry has for a name that was pushed in another way.
-pub(crate) async fn verified(
-    client: &RegistryClient,
-    image: &ImageReference,
-    events: &EventSink,
-) -> Result<Digest> {
-    let digest = verify(client, image, None, events).await?;
-    announce(image, &digest, events);
-    Ok(digest)
-}
-
-fn announce(image: &ImageReference, digest: &Digest, events: &EventSink) {
-    events.send(BuildEvent::Pushed(Pushed {
-        reference: image.to_string(),
-    }));
-    let reference = format!("{}@{digest}", image.repository());
-    events.send(BuildEvent::Digest(ImageDigest { reference }));
-}
-
-async fn verify(
-    client: &RegistryClient,
-    image: &ImageReference,
-    told: Option<Digest>,
-    events: &EventSink,
-) -> Result<Digest> {
-    match (client.digest_of(image).await, told) {
-        (Ok(Some(found)), Some(told)) if found != told => Err(Error::new(
-            ErrorKind::Conflict,
-            format!(
-                "the tag was moved while it was pushed: the engine pushed {told}, the registry has {found}"
-            ),
-        )
-        .with_hint("Somebody else pushed the same tag. Use tags of your own, or push again.")),
-        (Ok(Some(found)), _) => Ok(found),
-        (Ok(None), _) => Err(Error::new(
-            ErrorKind::PushFailed,
-            "the registry does not have the image after the push",
-        )
-        .with_hint("Ask the registry's operator: the push was accepted and is gone.")),
-        // An engine elsewhere may reach a registry that this machine does not.
-        (Err(error), Some(told)) if error.kind() == ErrorKind::Unavailable => {
-            let message = format!(
-                "the digest of {} is the engine's word: the registry cannot be reached",
-                image.familiar()
-            );
-            events.warn(Warning::new(message).with_detail([error.to_string()]));
-            Ok(told)
-        }
-        (Err(error), _) => Err(error),
-    }
 }
 
 #[cfg(test)]

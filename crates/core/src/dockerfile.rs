@@ -1,4 +1,8 @@
-//! What wharf reads of a Dockerfile: the images it starts from.
+//! What wharf reads of a Dockerfile: the images it starts from, and where a step stands in it.
+
+mod steps;
+
+pub use self::steps::step_lines;
 
 /// The images that a Dockerfile names in `FROM` and `COPY --from`, each once, in order.
 ///

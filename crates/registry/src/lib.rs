@@ -15,8 +15,10 @@ mod client;
 mod config;
 mod error;
 mod manifest;
+mod pushed;
 mod session;
 mod tls;
 
 pub use client::RegistryClient;
 pub use manifest::RawManifest;
+pub use pushed::confirm_pushed;

@@ -44,6 +44,7 @@ pub use entry::{ContextEntry, EntryKind, FileSource};
 pub use explain::{ExplainedPath, Explanation, Presence, RuleReference, SizedPath};
 pub use ignore::{IgnoreRules, MatchedRules};
 pub use scan::{ContextScan, ContextTotals, LARGE_CONTEXT};
+pub use stream::stream_entries;
 
 use crate::{Error, ErrorKind, Result};
 use entry::MODE_BITS;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::BuildContext;
 use super::archive::{self, ArchiveFormat};
+use super::entry::ContextEntry;
 use crate::event::ContextProgress;
 use crate::{Error, ErrorKind, Result};
 
@@ -33,38 +34,47 @@ impl BuildContext {
     pub fn stream_archive_with(
         &self,
         format: ArchiveFormat,
-        mut progress: impl FnMut(ContextProgress) + Send + 'static,
+        progress: impl FnMut(ContextProgress) + Send + 'static,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-        let (sender, mut receiver) = mpsc::channel(WAITING_CHUNKS);
         let context = self.clone();
-        let last_word = sender.clone();
-        let thread = std::thread::Builder::new()
-            .name("wharf-context".to_owned())
-            .spawn(move || {
-                let written = context.write_to(&sender, format, &mut progress);
-                if let Err(error) = written {
-                    // Nobody listens any more: then nobody needs to know.
-                    let _ = sender.blocking_send(Err(error));
-                }
-            });
-        if let Err(source) = thread {
-            let error = Error::new(ErrorKind::ResourceExhausted, "a thread could not be started");
-            let _ = last_word.try_send(Err(error.with_source(source)));
-        }
-        drop(last_word);
-        poll_fn(move |cx| receiver.poll_recv(cx))
+        let entries = move |gone: &dyn Fn() -> bool| Ok(context.archive_scan_until(gone)?.0);
+        stream(entries, format, progress)
     }
+}
 
-    fn write_to(
-        &self,
-        sender: &mpsc::Sender<Result<Bytes>>,
-        format: ArchiveFormat,
-        progress: &mut dyn FnMut(ContextProgress),
-    ) -> Result<()> {
-        let (entries, _) = self.archive_scan_until(&|| sender.is_closed())?;
-        archive::write(&entries, format, &mut Chunks(sender), progress)?;
-        Ok(())
+/// The archive of these entries as a stream, in their order: for a service that wants the files of a context under
+/// other names, or others beside them. What [`BuildContext::stream_archive_with`] says holds here too.
+pub fn stream_entries(
+    entries: Vec<ContextEntry>,
+    format: ArchiveFormat,
+    progress: impl FnMut(ContextProgress) + Send + 'static,
+) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    stream(move |_: &dyn Fn() -> bool| Ok(entries), format, progress)
+}
+
+fn stream(
+    entries: impl FnOnce(&dyn Fn() -> bool) -> Result<Vec<ContextEntry>> + Send + 'static,
+    format: ArchiveFormat,
+    mut progress: impl FnMut(ContextProgress) + Send + 'static,
+) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    let (sender, mut receiver) = mpsc::channel(WAITING_CHUNKS);
+    let last_word = sender.clone();
+    let thread = std::thread::Builder::new()
+        .name("wharf-context".to_owned())
+        .spawn(move || {
+            let written = entries(&|| sender.is_closed())
+                .and_then(|entries| archive::write(&entries, format, &mut Chunks(&sender), &mut progress));
+            if let Err(error) = written {
+                // Nobody listens any more: then nobody needs to know.
+                let _ = sender.blocking_send(Err(error));
+            }
+        });
+    if let Err(source) = thread {
+        let error = Error::new(ErrorKind::ResourceExhausted, "a thread could not be started");
+        let _ = last_word.try_send(Err(error.with_source(source)));
     }
+    drop(last_word);
+    poll_fn(move |cx| receiver.poll_recv(cx))
 }
 
 /// Sends what is written into it. The writer of the archive hands over whole chunks.

@@ -1,5 +1,6 @@
 //! The options of a build, under every name in use for them.
 
+mod arguments;
 mod parse;
 mod secret;
 mod size;
