@@ -29,7 +29,17 @@ const SDKS: [Sdk; 5] = [
     },
     Sdk {
         feature: "aws",
-        crates: &["aws-config", "aws-sdk-*", "aws-smithy-*", "aws-credential-types"],
+        crates: &[
+            "wharf-aws",
+            "wharf-builder-aws",
+            "aws-config",
+            "aws-credential-types",
+            "aws-runtime",
+            "aws-sdk-*",
+            "aws-sigv4",
+            "aws-smithy-*",
+            "aws-types",
+        ],
     },
     Sdk {
         feature: "catalog",

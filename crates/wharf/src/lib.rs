@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | `local` | the image builder `local`: Docker and Podman | yes |
 //! | `kaniko` | the image builder `kaniko`: a Kubernetes cluster | no |
+//! | `aws` | the image builder `aws` (CodeBuild), the artifact store `s3`, the registry `aws` (ECR) | no |
 //! | `pipeline` | from a pipeline's Docker settings to images: plan, generate, gather, reuse | no |
 //! | `full` | everything | no |
 //!
@@ -48,6 +49,10 @@ use wharf_core::{ImageReference, Result};
 
 #[cfg(feature = "kaniko")]
 pub use wharf_builder_kaniko as kaniko;
+#[cfg(feature = "aws")]
+pub use wharf_aws as aws;
+#[cfg(feature = "aws")]
+pub use wharf_builder_aws as codebuild;
 #[cfg(feature = "local")]
 pub use wharf_builder_local as local;
 pub use wharf_core as core;
@@ -61,7 +66,40 @@ pub fn flavors() -> FlavorRegistry {
     let mut flavors = FlavorRegistry::with_core_flavors();
     flavors.register(local_flavor());
     flavors.register(kaniko_flavor());
+    aws_flavors()
+        .into_iter()
+        .for_each(|flavor| flavors.register(flavor));
     flavors
+}
+
+#[cfg(feature = "aws")]
+fn aws_flavors() -> Vec<wharf_core::flavor::Flavor> {
+    vec![
+        wharf_builder_aws::flavor(),
+        wharf_aws::artifact_store_flavor(),
+        wharf_aws::registry_flavor(),
+    ]
+}
+
+/// The registry is not among them: one that needs no API of Amazon's is in the core.
+#[cfg(not(feature = "aws"))]
+fn aws_flavors() -> Vec<wharf_core::flavor::Flavor> {
+    use wharf_core::flavor::known::{AwsImageBuilderConfig, S3ArtifactStoreConfig};
+    use wharf_core::flavor::{ComponentKind, Flavor};
+    vec![
+        Flavor::not_compiled_in::<AwsImageBuilderConfig>(
+            ComponentKind::ImageBuilder,
+            "aws",
+            "Builds in AWS CodeBuild",
+            "aws",
+        ),
+        Flavor::not_compiled_in::<S3ArtifactStoreConfig>(
+            ComponentKind::ArtifactStore,
+            "s3",
+            "Keeps files in a bucket of S3, or of another server that speaks S3",
+            "aws",
+        ),
+    ]
 }
 
 #[cfg(feature = "local")]
@@ -135,5 +173,21 @@ mod tests {
         };
         assert_eq!(is_missing("local"), cfg!(not(feature = "local")));
         assert_eq!(is_missing("kaniko"), cfg!(not(feature = "kaniko")));
+    }
+
+    #[test]
+    fn the_aws_flavors_are_listed_whether_or_not_they_are_compiled_in() {
+        let flavors = super::flavors();
+        for (kind, name) in [
+            (ComponentKind::ImageBuilder, "aws"),
+            (ComponentKind::ArtifactStore, "s3"),
+        ] {
+            let flavor = flavors.get(kind, name).unwrap();
+            assert_eq!(
+                flavor.missing_feature(),
+                cfg!(not(feature = "aws")).then_some("aws"),
+                "{name}"
+            );
+        }
     }
 }

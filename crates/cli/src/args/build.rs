@@ -95,6 +95,9 @@ pub struct TargetArgs {
     /// The registry to push to, such as registry.example.com/ml [default: the stack's, else the name's own]
     #[arg(long, value_name = "NAME|URI")]
     pub registry: Option<String>,
+    /// Where builders in a cloud get the build context from, such as s3://bucket/prefix [default: the stack's]
+    #[arg(long, value_name = "URI")]
+    pub artifact_store: Option<String>,
     /// A file that describes the stack: image builder, container registry, artifact store
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["flavor", "stack", "builder"])]
     pub stack_file: Option<PathBuf>,

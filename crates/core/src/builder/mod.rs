@@ -29,6 +29,7 @@ use crate::{BuildContext, Platform, Result};
 /// | --- | --- | --- | --- |
 /// | `local` | the user's engine | file sync (BuildKit) or tar (classic) | the image in the engine's store |
 /// | `kaniko` | a pod of a Kubernetes cluster | one tar.gz, over the connection to the pod or through a store | refused |
+/// | `aws` | AWS CodeBuild | a zip in S3 | none: every build is pushed |
 /// | `memory` | nowhere | is only scanned | a made-up image id |
 ///
 /// Builders in a cluster or a cloud push and need a registry; they say so in

@@ -3,12 +3,20 @@
 //! They stand here and not beside the builders, so that a configuration can be checked where the builder
 //! itself is not compiled in.
 
+mod aws;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use self::aws::{
+    AwsAuthMethod, AwsCredentialsConfig, AwsImageBuilderConfig, AwsRegistryConfig, CodeBuildCache,
+    CodeBuildEnvironment, PasswordStore, S3AdditionalKwargs, S3AddressingKwargs, S3ArtifactStoreConfig,
+    S3ClientKwargs, S3ConfigKwargs,
+};
 
 /// The configuration of the flavor `local`. Every key may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

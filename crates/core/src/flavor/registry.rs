@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::known::AwsRegistryConfig;
 use super::{ComponentKind, Constructor, Flavor};
 use crate::artifact_store::{ArtifactStore, LocalArtifactStore, LocalArtifactStoreConfig};
 use crate::builder::{ImageBuilder, MemoryImageBuilder};
@@ -40,6 +41,14 @@ impl FlavorRegistry {
             |_: NoConfig| Ok(Arc::new(MemoryImageBuilder::new()) as _),
         ));
         for flavor in RegistryFlavor::ALL {
+            if flavor == RegistryFlavor::Aws {
+                registry.register(Flavor::container_registry(
+                    flavor.as_str(),
+                    flavor.description(),
+                    aws_registry,
+                ));
+                continue;
+            }
             registry.register(Flavor::container_registry(
                 flavor.as_str(),
                 flavor.description(),
@@ -154,6 +163,18 @@ impl FlavorRegistry {
             _ => Err(all_of(&spec.name, &errors)),
         }
     }
+}
+
+/// ECR without its own API: images are pushed with a login that exists already.
+fn aws_registry(config: AwsRegistryConfig) -> Result<Arc<dyn ContainerRegistry>> {
+    if config.needs_ecr() {
+        let message = "`create_repository`, `immutable_tags` and `credentials` need ECR's own API";
+        return Err(Error::new(ErrorKind::Unsupported, message).with_hint(
+            "Turn on the feature `aws` of the crate `wharf` (or of `wharf-cli`), or leave them out.",
+        ));
+    }
+    let registry = FlavoredRegistry::new(RegistryFlavor::Aws, config.registry())?;
+    Ok(Arc::new(registry))
 }
 
 fn component<T: ?Sized>(

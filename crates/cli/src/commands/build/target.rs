@@ -49,6 +49,9 @@ pub fn target(
     if let Some(uri) = &args.registry {
         spec.container_registry = Some(registry_at(uri));
     }
+    if let Some(uri) = &args.artifact_store {
+        spec.artifact_store = Some(artifact_store_at(uri));
+    }
     let mut stack = flavors.stack(&spec)?;
     let builder = stack.image_builder.clone().ok_or_else(no_builder)?;
     let push = args.push || !builder.capabilities().keeps_images;
@@ -116,6 +119,7 @@ pub fn pipeline_stack(
         flavor: args.flavor.clone(),
         settings: args.settings.clone(),
         registry: args.registry.clone(),
+        artifact_store: args.artifact_store.clone(),
         ..TargetArgs::default()
     };
     let mut spec = spec(&args, flavors)?;
@@ -123,6 +127,9 @@ pub fn pipeline_stack(
     use_host(builder, host)?;
     if let Some(uri) = &args.registry {
         spec.container_registry = Some(registry_at(uri));
+    }
+    if let Some(uri) = &args.artifact_store {
+        spec.artifact_store = Some(artifact_store_at(uri));
     }
     let stack = flavors.stack(&spec)?;
     stack.validate()?;
@@ -151,10 +158,29 @@ fn use_host(builder: &mut ComponentSpec, host: Option<&str>) -> Result<()> {
 }
 
 fn registry_at(uri: &str) -> ComponentSpec {
+    let flavor = if is_ecr(uri) { "aws" } else { DEFAULT_REGISTRY };
+    component(flavor, "uri", uri)
+}
+
+/// Whether an address is a whole registry of Amazon's, which logs in with a token of its own.
+fn is_ecr(uri: &str) -> bool {
+    uri == "public.ecr.aws" || uri.contains(".dkr.ecr.") && uri.ends_with(".amazonaws.com")
+}
+
+fn artifact_store_at(uri: &str) -> ComponentSpec {
+    let flavor = match uri.split_once("://") {
+        Some(("gs", _)) => "gcp",
+        Some((scheme, _)) => scheme,
+        None => "local",
+    };
+    component(flavor, "path", uri)
+}
+
+fn component(flavor: &str, key: &str, uri: &str) -> ComponentSpec {
     let mut config = Map::new();
-    config.insert("uri".into(), json!(uri));
+    config.insert(key.into(), json!(uri));
     ComponentSpec {
-        flavor: DEFAULT_REGISTRY.into(),
+        flavor: flavor.into(),
         config,
     }
 }
