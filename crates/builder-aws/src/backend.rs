@@ -12,10 +12,10 @@ use wharf_core::builder::{
 };
 use wharf_core::event::{BuildEvent, ContextProgress, EventSink, Queued, Warning};
 use wharf_core::flavor::Flavor;
-use wharf_core::flavor::known::{AwsImageBuilderConfig, PasswordStore};
+use wharf_core::flavor::known::{AwsImageBuilderConfig, CodeBuildEnvironment, PasswordStore};
 use wharf_core::options::BuildOption;
 use wharf_core::stack::Stack;
-use wharf_core::{ArchiveFormat, Digest, Error, ErrorKind, Result, Secret};
+use wharf_core::{ArchiveFormat, Digest, Error, ErrorKind, Platform, Result, Secret};
 use wharf_registry::{RegistryClient, confirm_pushed};
 
 use crate::buildspec::DIGEST_VARIABLE;
@@ -304,6 +304,15 @@ impl ImageBuilder for AwsImageBuilder {
             needs_registry: true,
             needs_artifact_store: vec!["s3".to_owned()],
         }
+    }
+
+    async fn default_platform(&self) -> Option<Platform> {
+        match self.config.environment_type {
+            CodeBuildEnvironment::ArmContainer => "linux/arm64",
+            CodeBuildEnvironment::LinuxContainer | CodeBuildEnvironment::LinuxGpuContainer => "linux/amd64",
+        }
+        .parse()
+        .ok()
     }
 
     fn validate(&self, stack: &Stack) -> Vec<String> {

@@ -1,4 +1,5 @@
-//! What tests of wharf share: [real services](services), and the [suite] that every image builder must pass.
+//! What tests of wharf share: [real services](services), services that are
+//! played because they cannot be had, and the [suite] that every image builder must pass.
 //!
 //! The suite is run for a builder like this; each case becomes a test of its own:
 //!
@@ -8,5 +9,6 @@
 //! }
 //! ```
 
+pub mod codebuild;
 pub mod services;
 pub mod suite;

@@ -99,6 +99,30 @@ pub fn registry_with_password(instead: Option<&str>) -> Arc<dyn ContainerRegistr
     })
 }
 
+/// The server that plays Amazon's services, `http://127.0.0.1:PORT`.
+#[must_use]
+pub fn amazon() -> String {
+    variable("WHARF_TEST_AWS")
+}
+
+/// The host and port of a registry that takes the tokens which that server gives out, as ECR does.
+#[must_use]
+pub fn ecr_host() -> String {
+    variable("WHARF_TEST_ECR")
+}
+
+/// Amazon's own command `aws`.
+#[must_use]
+pub fn amazon_command() -> String {
+    variable("WHARF_TEST_AWS_CLI")
+}
+
+/// The image in which builds of the played CodeBuild run: a shell, Python, `docker` and `aws`.
+#[must_use]
+pub fn codebuild_image() -> String {
+    variable("WHARF_TEST_CODEBUILD_IMAGE")
+}
+
 fn component(config: RegistryConfig) -> Arc<dyn ContainerRegistry> {
     let registry = FlavoredRegistry::new(RegistryFlavor::Default, config);
     Arc::new(registry.unwrap_or_else(|error| panic!("{}", error.report())))

@@ -47,12 +47,12 @@ use wharf_core::flavor::FlavorRegistry;
 use wharf_core::registry::{ContainerRegistry, FlavoredRegistry, RegistryConfig, RegistryFlavor};
 use wharf_core::{ImageReference, Result};
 
-#[cfg(feature = "kaniko")]
-pub use wharf_builder_kaniko as kaniko;
 #[cfg(feature = "aws")]
 pub use wharf_aws as aws;
 #[cfg(feature = "aws")]
 pub use wharf_builder_aws as codebuild;
+#[cfg(feature = "kaniko")]
+pub use wharf_builder_kaniko as kaniko;
 #[cfg(feature = "local")]
 pub use wharf_builder_local as local;
 pub use wharf_core as core;

@@ -20,20 +20,23 @@ pub(crate) struct Buildx {
     configuration: PathBuf,
 }
 
+/// The plugin itself. Downloads it if the cache has none.
+pub(crate) fn plugin() -> Result<PathBuf> {
+    let package = cache().join("packages/docker-buildx");
+    if !package.is_dir() {
+        download(&package)?;
+    }
+    Ok(package.join("usr/libexec/docker/cli-plugins/docker-buildx"))
+}
+
 impl Buildx {
     /// Downloads it if the cache has none.
     pub(crate) fn get(service: &ServiceDir) -> Result<Buildx> {
-        let package = cache().join("packages/docker-buildx");
-        if !package.is_dir() {
-            download(&package)?;
-        }
+        let plugin = plugin()?;
         let configuration = service.join("docker-config");
         let plugins = configuration.join("cli-plugins");
         fs::create_dir_all(&plugins)?;
-        symlink(
-            package.join("usr/libexec/docker/cli-plugins/docker-buildx"),
-            plugins.join("docker-buildx"),
-        )?;
+        symlink(plugin, plugins.join("docker-buildx"))?;
         Ok(Buildx { configuration })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Both sides run in turns, so that whatever else the machine does hits both, and only ratios are printed.
 
-mod buildx;
+pub(crate) mod buildx;
 mod pipeline;
 mod ratio;
 mod sample;

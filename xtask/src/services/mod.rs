@@ -1,5 +1,6 @@
 //! The real services that tests run against: found on the machine, or set up and stopped again.
 
+mod amazon;
 pub(crate) mod engine;
 mod http;
 pub(crate) mod images;
@@ -25,11 +26,12 @@ pub(crate) enum Class {
     Engine,
     Podman,
     Registry,
+    Amazon,
 }
 
 impl Class {
     /// Every class, in the order they are set up.
-    pub(crate) const ALL: [Class; 3] = [Class::Engine, Class::Podman, Class::Registry];
+    pub(crate) const ALL: [Class; 4] = [Class::Engine, Class::Podman, Class::Registry, Class::Amazon];
 
     /// What a test binary has in its name whose service tests all need this. A test elsewhere that needs it has the
     /// same in its own path, with an underscore after it.
@@ -38,6 +40,7 @@ impl Class {
             Class::Engine => "engine",
             Class::Podman => "podman",
             Class::Registry => "registry",
+            Class::Amazon => "amazon",
         }
     }
 
@@ -57,6 +60,7 @@ impl Class {
             Class::Engine => "a Docker engine",
             Class::Podman => "Podman",
             Class::Registry => "a registry",
+            Class::Amazon => "Amazon's services",
         }
     }
 }
@@ -81,6 +85,7 @@ impl Services {
                 Class::Engine => engine_variables(run_dir, machine),
                 Class::Podman => podman_variables(run_dir, machine),
                 Class::Registry => registry_variables(run_dir, machine),
+                Class::Amazon => amazon_variables(run_dir, machine, &services.variables),
             };
             match found {
                 Ok(variables) => services.variables.extend(variables),
@@ -141,6 +146,30 @@ fn registry_variables(run_dir: &RunDir, machine: &mut Machine) -> Result<Variabl
     Ok(vec![
         ("WHARF_TEST_REGISTRY", open),
         ("WHARF_TEST_REGISTRY_AUTH", closed),
+    ])
+}
+
+/// A server that plays them, Amazon's own command, and, on the engine, the image in which builds run.
+fn amazon_variables(run_dir: &RunDir, machine: &mut Machine, known_so_far: &Variables) -> Result<Variables> {
+    let engine = known_so_far.iter().find(|(name, _)| *name == "WHARF_TEST_ENGINE");
+    let (_, engine) = engine.context("its builds run on a Docker engine, and there is none")?;
+    let image = amazon::import_image(engine, &run_dir.service("amazon")?)?;
+    let address = match known("WHARF_TEST_AWS", "amazon") {
+        Some(address) => address,
+        None => amazon::start(run_dir, machine)?,
+    };
+    let ecr = match known("WHARF_TEST_ECR", "ecr") {
+        Some(address) => address,
+        None => registry::start_for("ecr", amazon::ECR_LOGIN, run_dir, machine)?,
+    };
+    Ok(vec![
+        ("WHARF_TEST_AWS", address),
+        ("WHARF_TEST_ECR", ecr),
+        (
+            "WHARF_TEST_AWS_CLI",
+            amazon::aws_command(machine)?.display().to_string(),
+        ),
+        ("WHARF_TEST_CODEBUILD_IMAGE", image),
     ])
 }
 

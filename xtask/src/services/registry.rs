@@ -25,16 +25,38 @@ pub(crate) fn start(run_dir: &RunDir, machine: &mut Machine) -> Result<String> {
 
 /// Starts a registry that wants a password. Gives `USER:PASSWORD@127.0.0.1:PORT`.
 pub(crate) fn start_with_password(run_dir: &RunDir, machine: &mut Machine) -> Result<String> {
-    let htpasswd = machine.program("htpasswd", &["apache2-utils"])?;
     let service = run_dir.service("registry-auth")?;
     let password = random_word()?;
-    // The registry reads bcrypt entries only.
-    let entry = capture(&mut command(htpasswd, ["-nbB", USER, &password]))?;
-    service.note("htpasswd", &entry)?;
-    let address = serve(&service, machine, Some("htpasswd"))?;
+    let address = serve_with_login(&service, machine, USER, &password)?;
     let address = format!("{USER}:{password}@{address}");
     service.note("address", &address)?;
     Ok(address)
+}
+
+/// Starts a registry that takes one user's password, under a name of its own. Gives `127.0.0.1:PORT`.
+pub(crate) fn start_for(
+    name: &str,
+    login: (&str, &str),
+    run_dir: &RunDir,
+    machine: &mut Machine,
+) -> Result<String> {
+    let service = run_dir.service(name)?;
+    let address = serve_with_login(&service, machine, login.0, login.1)?;
+    service.note("address", &address)?;
+    Ok(address)
+}
+
+fn serve_with_login(
+    service: &ServiceDir,
+    machine: &mut Machine,
+    user: &str,
+    password: &str,
+) -> Result<String> {
+    let htpasswd = machine.program("htpasswd", &["apache2-utils"])?;
+    // The registry reads bcrypt entries only.
+    let entry = capture(&mut command(htpasswd, ["-nbB", user, password]))?;
+    service.note("htpasswd", &entry)?;
+    serve(service, machine, Some("htpasswd"))
 }
 
 fn serve(service: &ServiceDir, machine: &mut Machine, passwords: Option<&str>) -> Result<String> {
