@@ -211,14 +211,18 @@ pub(crate) fn secret_line(argument: &InstallerArgument) -> Option<Secret> {
 }
 
 /// The error for credentials that a builder could not keep out of the image.
-pub(super) fn no_secrets(file: &str) -> Error {
+pub(super) fn no_secrets(file: &str, installer: PythonPackageInstaller) -> Error {
+    let variable = match installer {
+        PythonPackageInstaller::Uv => "UV_INDEX",
+        PythonPackageInstaller::Pip => "PIP_EXTRA_INDEX_URL",
+    };
     Error::new(
         ErrorKind::Unsupported,
         format!("`{file}` is installed with credentials, and this builder cannot keep them out of the image"),
     )
     .with_hint(format!(
         "Use a builder that mounts secrets ({}). Or set the index yourself in `environment`, for example as \
-         PIP_EXTRA_INDEX_URL, where everyone who has the image can read it.",
+         {variable}, where everyone who has the image can read it.",
         BuildOption::Secrets.served_by()
     ))
 }

@@ -132,7 +132,7 @@ impl Ingredients<'_> {
         for file in wanted {
             let secret = secret(self.settings, file);
             if secret.is_some() && !dialect.secret_mounts {
-                return Err(no_secrets(&file.name));
+                return Err(no_secrets(&file.name, self.settings.python_package_installer));
             }
             let command = InstallCommand::new(self.settings, dialect)
                 .with_logins(logins.is_some())

@@ -187,7 +187,8 @@ impl Recipe {
         let texts = [&gathered.local, &gathered.pyproject, &gathered.own];
         let missing = texts.into_iter().flatten().flat_map(|text| text.missing.clone());
         self.missing.extend(missing);
-        let warning = |missing: &String| format!("Nothing can be built: {missing}, which does not exist.");
+        let warning =
+            |missing: &String| format!("{missing}, which does not exist: nothing can be built from it.");
         self.warnings.extend(self.missing.iter().map(warning));
         self.warnings
             .extend(texts.into_iter().flatten().flat_map(|text| text.warnings.clone()));
