@@ -293,15 +293,10 @@ fn all_there(execution: Execution) -> Result<Execution> {
             _ => {}
         }
     }
-    let others = failed.iter().skip(1);
+    // What a build said is more than that another could not begin.
+    failed.sort_by_key(|(_, error)| error.kind() != ErrorKind::BuildFailed);
     let facts = [
-        (
-            "other images that failed",
-            others
-                .map(|(image, error)| format!("{image}: {error}"))
-                .collect::<Vec<_>>()
-                .join("; "),
-        ),
+        ("other images that failed", others(&failed)),
         ("not tried", skipped.join(", ")),
         ("steps without an image", each_once(steps).join(", ")),
     ];
@@ -311,9 +306,54 @@ fn all_there(execution: Execution) -> Result<Execution> {
     Err(facts.fold(error, |error, (name, text)| error.with_context(name, text)))
 }
 
+/// What came of the images behind the first. What is the same for several is said once.
+fn others(failed: &[(String, Error)]) -> String {
+    let mut by_message: Vec<(String, Vec<&str>)> = Vec::new();
+    for (image, error) in failed {
+        let message = error.to_string();
+        match by_message.iter_mut().find(|(known, _)| *known == message) {
+            Some((_, images)) => images.push(image),
+            None => by_message.push((message, vec![image])),
+        }
+    }
+    let parts = by_message
+        .iter()
+        .enumerate()
+        .map(|(at, (message, images))| match at {
+            0 => images[1..].join(", "),
+            _ => format!("{}: {message}", images.join(", ")),
+        });
+    parts
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
 /// The steps of an image that is not there are also those of the image that it is built on.
 fn each_once(mut names: Vec<String>) -> Vec<String> {
     let mut known = std::collections::BTreeSet::new();
     names.retain(|name| known.insert(name.clone()));
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_same_for_several_images_is_said_once() {
+        let failed = [
+            ("a", "no engine"),
+            ("b", "no engine"),
+            ("c", "x"),
+            ("d", "x"),
+            ("e", "y"),
+        ];
+        let failed = failed.map(|(image, message)| {
+            let error = Error::new(ErrorKind::Unavailable, message);
+            (image.to_owned(), error)
+        });
+        assert_eq!(others(&failed), "b; c, d: x; e: y");
+        assert_eq!(others(&failed[..1]), "");
+    }
 }

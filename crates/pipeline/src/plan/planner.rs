@@ -51,7 +51,10 @@ pub(super) fn plan(input: &PlanInput<'_>) -> Result<PipelinePlan> {
     };
     let names = planner.names(&groups)?;
     for (group, name) in groups.iter().zip(names) {
-        planner.add(group, name)?;
+        let key = || first(group).map_or_else(String::new, ImageRequest::full_key);
+        planner
+            .add(group, name)
+            .map_err(|error| error.with_context("image", key()))?;
     }
     let unused = warnings::repository_not_used(&repository, &code).into_iter();
     let of_images = warnings::of_recipes(groups.iter().map(|group| &group.recipe));

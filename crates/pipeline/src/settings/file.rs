@@ -197,6 +197,8 @@ impl Reading<'_> {
                 self.findings.problem(node.line, "build", message);
                 None
             }
+            // The beginning of an id may look like a number.
+            Value::Number(number) => Some(number.clone()),
             _ => self.text(node, "build"),
         }
     }

@@ -68,6 +68,11 @@ impl Node {
                 _ => Value::Bool(value),
             },
             Raw::Number(shown) => Value::Number(written().unwrap_or(shown)),
+            // A number that is too large for the reader, such as the beginning of a checksum: 12e456.
+            Raw::Text(value) if value.ends_with(".inf") => match written() {
+                Some(number) if number.ends_with(|c: char| c.is_ascii_digit()) => Value::Number(number),
+                _ => Value::Text(value),
+            },
             Raw::Text(value) => Value::Text(value),
             Raw::List(items) => {
                 Value::List(items.into_iter().map(|item| Self::from_raw(item, text)).collect())
@@ -226,7 +231,7 @@ mod tests {
 
     #[test]
     fn numbers_keep_what_was_written_and_lines_are_known() {
-        let text = "a: 1.50\n# x\nb: 1e+30\nc: [10000000000000000000000, -0.0]\nd: '1'\ne: 0x10\n";
+        let text = "a: 1.50\n# x\nb: 1e+30\nc: [10000000000000000000000, -0.0]\nd: '1'\ne: 0x10\nf: 12e456\ng: '.inf'\nh: .inf\n";
         let entries = entries(text);
         let number = |text: &str| Value::Number(text.to_owned());
         assert_eq!(entries[0].1.value, number("1.50"));
@@ -238,6 +243,9 @@ mod tests {
         assert_eq!((items[1].line, &items[1].value), (4, &number("-0.0")));
         assert_eq!(entries[3].1.value, Value::Text("1".into()));
         assert_eq!(entries[4].1.value, number("0x10"));
+        assert_eq!(entries[5].1.value, number("12e456"));
+        assert_eq!(entries[6].1.value, Value::Text(".inf".into()));
+        assert_eq!(entries[7].1.value, Value::Text(".inf".into()));
     }
 
     #[test]

@@ -5,13 +5,15 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use wharf::pipeline::records::{BuildRecord, BuildRecords};
-use wharf::pipeline::{ImageOrder, ImageRequest, PipelineFile};
+use wharf::pipeline::{ImageOrder, ImageRequest, PipelineFile, PipelinePlan};
+use wharf_core::Error;
 use wharf_core::event::{EventSink, Warning};
 
 use super::plan::{self, Workplace};
 use crate::args::GlobalArgs;
 use crate::args::pipeline::PipelineBuildArgs;
 use crate::display;
+use crate::dockerfile::Dockerfile;
 use crate::exit_code;
 use crate::failure::Failure;
 use crate::output::{self, Shown};
@@ -42,12 +44,22 @@ pub(super) async fn run(global: &GlobalArgs, args: &PipelineBuildArgs) -> Result
     let model = display.finish().await;
     let delivery = delivered.map_err(|error| Failure {
         code: signals.code().unwrap_or(exit_code::of(error.kind())),
+        dockerfile: dockerfile_of(&plan, &error),
         error,
         model: Some(Box::new(model)),
-        dockerfile: None,
     })?;
     output::print(global.output, &Built::of(&delivery.record))?;
     Ok(exit_code::OK)
+}
+
+/// The Dockerfile of the image that an error is about.
+fn dockerfile_of(plan: &PipelinePlan, error: &Error) -> Option<Dockerfile> {
+    let (_, name) = error.context().find(|(fact, _)| *fact == "image")?;
+    let image = plan.images.iter().find(|image| image.image == name)?;
+    Some(Dockerfile {
+        name: format!("the Dockerfile of {name}"),
+        content: image.dockerfile.clone()?,
+    })
 }
 
 /// Answers with the images of a build that was. Nothing is planned: the settings do not matter.

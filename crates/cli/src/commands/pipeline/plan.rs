@@ -170,26 +170,58 @@ pub(super) fn dockerfile(global: &GlobalArgs, args: &DockerfileArgs) -> Result<u
 }
 
 fn dockerfile_of(plan: &PipelinePlan, step: Option<&str>, file: &Path) -> Result<String> {
-    let wanted = |steps: &[String]| step.is_none_or(|step| steps.iter().any(|known| known == step));
-    let images = plan
-        .images
-        .iter()
-        .filter(|image| !image.keys.is_empty() && wanted(&image.steps));
-    let mut texts: Vec<&String> = images.filter_map(|image| image.dockerfile.as_ref()).collect();
-    texts.dedup();
+    let images = plan.images.iter().filter(|image| !image.keys.is_empty());
+    if let Some(step) = step {
+        let of_step = images
+            .clone()
+            .find(|image| image.steps.iter().any(|known| known == step));
+        return match of_step {
+            Some(image) => image
+                .dockerfile
+                .clone()
+                .ok_or_else(|| not_built(step, &image.image)),
+            None => Err(no_step(plan, step, file)),
+        };
+    }
+    let mut texts: Vec<(&str, &str)> = Vec::new();
+    for image in images {
+        let (text, step) = (image.dockerfile.as_deref(), image.steps.first());
+        if let Some(text) = text.filter(|text| texts.iter().all(|(known, _)| known != text)) {
+            texts.push((text, step.map_or("", String::as_str)));
+        }
+    }
     match texts.as_slice() {
-        [one] => Ok((*one).clone()),
+        [(one, _)] => Ok((*one).to_owned()),
         [] => Err(
-            Error::new(ErrorKind::NotFound, "no image that is built was found")
+            Error::new(ErrorKind::NotFound, "the pipeline has no image that is built")
                 .with_context("file", file.display().to_string())
                 .with_hint("`wharf pipeline plan` shows what happens for each step."),
         ),
-        many => Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!("the pipeline has {} Dockerfiles", many.len()),
-        )
-        .with_hint("Say for which step with --step.")),
+        many => {
+            let steps: Vec<&str> = many.iter().map(|(_, step)| *step).collect();
+            let message = format!("the pipeline has {} Dockerfiles", many.len());
+            Err(Error::new(ErrorKind::InvalidInput, message).with_hint(format!(
+                "Say for which step, with --step {}.",
+                steps.join(" or --step ")
+            )))
+        }
     }
+}
+
+fn not_built(step: &str, image: &str) -> Error {
+    let message = format!("no Dockerfile is built for the step `{step}`: it runs in {image}");
+    Error::new(ErrorKind::NotFound, message)
+        .with_hint("`wharf pipeline plan` shows what happens for each step.")
+}
+
+fn no_step(plan: &PipelinePlan, step: &str, file: &Path) -> Error {
+    let steps = plan.images.iter().flat_map(|image| &image.steps);
+    let mut steps: Vec<&str> = steps.map(String::as_str).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    Error::new(ErrorKind::NotFound, format!("the pipeline has no step `{step}`"))
+        .with_context("file", file.display().to_string())
+        .with_hint(format!("Its steps are {}.", steps.join(", ")))
 }
 
 struct ShownDockerfile(Value);

@@ -203,6 +203,14 @@ build_config: {build_options: {platform: linux/amd64}}
 }
 
 #[test]
+fn the_beginning_of_a_build_s_id_may_look_like_a_number() {
+    for id in ["123456", "12e456", "1e10", "0x10", "7f3a"] {
+        let file = parse(&format!("build: {id}\nsteps: {{a: }}\n"));
+        assert_eq!(file.build.as_deref(), Some(id));
+    }
+}
+
+#[test]
 fn a_file_without_steps_or_with_nothing_is_a_pipeline() {
     assert!(parse("").steps.is_empty());
     assert!(parse("steps:\n").steps.is_empty());
