@@ -90,7 +90,9 @@ pub(crate) fn run_task(options: &Options) -> Result<()> {
             Subject::Plan => pipelines.plan(options.runs)?,
             Subject::Jobs => pipelines.jobs(&place(&run_dir, &mut machine)?, options.runs)?,
             Subject::Unchanged => {
-                pipelines.unchanged(&place(&run_dir, &mut machine)?, &tree, options.runs)?
+                let place = place(&run_dir, &mut machine)?;
+                let buildx = Buildx::get(&run_dir.service("bench-unchanged")?)?;
+                pipelines.unchanged(&place, &buildx, &tree, options.runs)?
             }
         };
         println!("{}\n  {ratios}{}", title(*subject), goal(*subject));

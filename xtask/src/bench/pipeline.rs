@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::buildx::Buildx;
 use super::ratio::Ratios;
 use super::{in_turns, timed, write_file};
 use crate::process::{command, run_quietly};
@@ -19,6 +20,10 @@ const STEPS: usize = 300;
 const SETTINGS: usize = 40;
 /// How many images are built at once.
 const IMAGES: usize = 8;
+
+/// Steps that need no code but what is in their image.
+const NO_CODE: &str = "allow_download_from_code_repository: false, allow_download_from_artifact_store: false, \
+                       allow_including_files_in_images: false";
 
 /// A folder with pipelines, and the services that their images go through.
 #[derive(Debug)]
@@ -73,7 +78,8 @@ impl Pipelines<'_> {
     /// Eight images at once against one after the other. Each waits a second, as for a download, and none is cached.
     pub(super) fn jobs(&self, place: &Place, runs: usize) -> Result<Ratios> {
         let parent = place.parent()?;
-        let mut file = "settings: {docker: {install_stack_requirements: false}}\nsteps:\n".to_owned();
+        let mut file =
+            format!("settings: {{docker: {{install_stack_requirements: false, {NO_CODE}}}}}\nsteps:\n");
         for number in 0..IMAGES {
             let dockerfile = format!("FROM {parent}\nRUN sleep 1; echo {number} > /made\n");
             write_file(
@@ -91,9 +97,15 @@ impl Pipelines<'_> {
         in_turns(runs, || timed(&mut build("8")), || timed(&mut build("1")))
     }
 
-    /// A context with nothing changed since it was built and pushed: `wharf pipeline build` against `docker build` and
-    /// `docker push`.
-    pub(super) fn unchanged(&self, place: &Place, tree: &Path, runs: usize) -> Result<Ratios> {
+    /// A context with nothing changed since it was built and pushed: `wharf pipeline build` against `docker buildx build`,
+    /// which is what `docker build` is today, and `docker push`.
+    pub(super) fn unchanged(
+        &self,
+        place: &Place,
+        buildx: &Buildx,
+        tree: &Path,
+        runs: usize,
+    ) -> Result<Ratios> {
         let dockerfile = format!(
             "FROM {}\nWORKDIR /app\nCOPY . .\nRUN find . | wc -l\n",
             place.parent()?
@@ -101,19 +113,16 @@ impl Pipelines<'_> {
         let path = tree.join("Dockerfile.pipeline");
         fs::write(&path, dockerfile)?;
         let settings = format!(
-            "settings: {{docker: {{install_stack_requirements: false, dockerfile: '{}', build_context_root: '{}'}}}}\n",
+            "settings:\n  docker: {{install_stack_requirements: false, {NO_CODE}, dockerfile: '{}', \
+             build_context_root: '{}'}}\n",
             path.display(),
             tree.display()
         );
         write_file(&self.folder.join("unchanged.yaml"), settings.as_bytes())?;
         let theirs = || {
             let name = format!("{}/wharf-bench/docker:1", place.registry);
-            let mut build = docker(&place.engine, &["build", "--quiet", "--tag", &name, "--file"]);
-            build
-                .arg(&path)
-                .arg(tree)
-                .env("DOCKER_BUILDKIT", "1")
-                .stdout(Stdio::null());
+            let mut build = buildx.build(&place.engine, &name, tree);
+            build.arg("--file").arg(&path).stdout(Stdio::null());
             let mut push = docker(&place.engine, &["push", "--quiet", &name]);
             Ok::<Duration, anyhow::Error>(timed(&mut build)? + timed(push.stdout(Stdio::null()))?)
         };

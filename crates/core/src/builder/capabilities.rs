@@ -44,7 +44,9 @@ pub enum ContextTransfer {
 }
 
 /// What a builder understands inside a Dockerfile, beyond the instructions that all know.
+/// What an older record of it does not say it could not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DockerfileDialect {
     /// `RUN --mount=type=cache`.
     pub cache_mounts: bool,

@@ -220,13 +220,15 @@ mod tests {
     fn a_record_of_before_parts_were_recorded_can_be_read() {
         let directory = tempfile::tempdir().unwrap();
         let text = r#"{"id": "ab", "pipeline": "p", "created": "2026-01-01T00:00:00Z", "duration_seconds": 1.5,
-            "builder": "local", "images": {"orchestrator": {"reference": "r.example/a@sha256:00", "image": "a:1",
+            "builder": "local", "builder_facts": {"dialect": {"copy_chown": true}, "builds_locally": true}, "images": {"orchestrator": {"reference": "r.example/a@sha256:00", "image": "a:1",
             "checksum": "c", "content_key": "k", "contains_code": false, "steps": ["s"]}}}"#;
         std::fs::write(directory.path().join("ab.json"), text).unwrap();
         let record = FileRecords::new(directory.path()).get("ab").unwrap();
         let image = &record.images["orchestrator"];
         assert_eq!((&image.content, image.is_pushed()), (&None, true));
         assert_eq!(record.parents, []);
+        let dialect = record.builder_facts.unwrap().dialect;
+        assert!(dialect.copy_chown && !dialect.heredocs);
     }
 
     #[test]
