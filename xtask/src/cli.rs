@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use crate::bench::{self, Subject};
+use crate::services::Class;
 use crate::{features, quickstart, services, test};
 
 /// The text of `cargo xtask help`.
@@ -13,6 +14,7 @@ Usage: cargo xtask <TASK> [OPTIONS]
 
 Tasks:
   test [--no-services] [FILTER]...  format, lints, feature combinations, all tests, documentation
+  e2e kaniko                        the tests of one builder against real services, and nothing else
   features                          lints for every feature combination; what may be compiled with which feature
   quickstart [--yes]                build, push and run the example, and set up everything that takes
   bench [SUBJECT]... [OPTIONS]      compare with buildx, tar and pigz, docker, and with itself
@@ -36,6 +38,7 @@ Options of `test`:
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Help,
+    E2e(Class),
     Features,
     Bench(bench::Options),
     Quickstart { yes: bool },
@@ -53,6 +56,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Task> {
     let rest = words.collect::<Vec<_>>();
     match name {
         "help" | "--help" | "-h" => Ok(Task::Help),
+        "e2e" => parse_e2e(&rest),
         "features" => no_options(name, &rest, Task::Features),
         "bench" => parse_bench(&rest),
         "quickstart" => parse_quickstart(&rest),
@@ -108,6 +112,13 @@ fn parse_quickstart(words: &[&str]) -> Result<Task> {
     }
 }
 
+fn parse_e2e(words: &[&str]) -> Result<Task> {
+    match words {
+        ["kaniko"] => Ok(Task::E2e(Class::Cluster)),
+        _ => bail!("`e2e` takes the name of a builder: kaniko"),
+    }
+}
+
 fn parse_services(words: &[&str]) -> Result<Task> {
     match words {
         ["up"] => Ok(Task::ServicesUp),
@@ -138,6 +149,7 @@ pub(crate) fn run(task: Task) -> Result<()> {
             print!("{USAGE}");
             Ok(())
         }
+        Task::E2e(class) => test::run_e2e(class),
         Task::Features => features::run_task(),
         Task::Bench(options) => bench::run_task(&options),
         Task::Quickstart { yes } => quickstart::run_task(yes),
@@ -210,6 +222,12 @@ mod tests {
             parsed("quickstart --yes").unwrap(),
             Task::Quickstart { yes: true }
         );
+    }
+
+    #[test]
+    fn e2e_takes_a_builder() {
+        assert_eq!(parsed("e2e kaniko").unwrap(), Task::E2e(Class::Cluster));
+        assert!(parsed("e2e").is_err() && parsed("e2e nobody").is_err());
     }
 
     #[test]

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
+use kube::client::ClientBuilder;
+use kube::client::retry::RetryPolicy;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
+use tower::buffer::BufferLayer;
+use tower::retry::RetryLayer;
 use wharf_core::Result;
 use wharf_core::flavor::known::KanikoImageBuilderConfig;
 
@@ -12,6 +16,9 @@ use crate::error::{configuration, from_kube};
 
 /// A connection that brings nothing for so long is taken for dead. The API server ends a watch before that.
 const SILENCE: Duration = Duration::from_secs(320);
+
+/// More than one build ever has under way.
+const REQUESTS_AT_ONCE: usize = 64;
 
 /// The cluster, and the namespace in it that builds run in.
 #[derive(Clone)]
@@ -38,7 +45,7 @@ impl Cluster {
         let mut requests = upload.clone();
         requests.read_timeout = Some(SILENCE);
         Ok(Self {
-            client: Client::try_from(requests).map_err(from_kube)?,
+            client: retrying(requests)?,
             upload: Client::try_from(upload).map_err(from_kube)?,
             namespace: config.kubernetes_namespace.clone(),
         })
@@ -51,6 +58,15 @@ impl Cluster {
     {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
+}
+
+/// A client that asks again where the API server says that it has too much to do.
+fn retrying(config: Config) -> Result<Client> {
+    let builder = ClientBuilder::try_from(config).map_err(from_kube)?;
+    let builder = builder.with_layer(&BufferLayer::new(REQUESTS_AT_ONCE));
+    Ok(builder
+        .with_layer(&RetryLayer::new(RetryPolicy::default()))
+        .build())
 }
 
 async fn kube_config(config: &KanikoImageBuilderConfig) -> Result<Config> {

@@ -73,9 +73,19 @@ pub(crate) async fn remove(cluster: &Cluster, job: &str) -> Result<()> {
         .await
         .map_err(|error| about(from_kube(error)))?;
     for pod in list.items {
-        gone(pods.delete(&pod.name_any(), &DeleteParams::default()).await).map_err(about)?;
+        gone(pods.delete(&pod.name_any(), &how(&pod)).await).map_err(about)?;
     }
     Ok(())
+}
+
+/// A pod in which nothing runs is removed at once: its node may be waiting for a Secret that is gone already, and would
+/// not see for minutes that it has nothing to wait for.
+fn how(pod: &Pod) -> DeleteParams {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    match phase {
+        Some("Running") => DeleteParams::default(),
+        _ => DeleteParams::default().grace_period(0),
+    }
 }
 
 fn gone<T>(answer: Result<T, kube::Error>) -> Result<()> {

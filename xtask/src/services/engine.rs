@@ -30,9 +30,14 @@ pub(crate) fn answers(socket: &Path) -> bool {
 /// Starts an engine that shares nothing with another one on this machine: sockets and state are in the run's folder,
 /// images in the cache. Installs the engine if it is not there.
 pub(crate) fn start(run_dir: &RunDir, machine: &mut Machine) -> Result<String> {
-    let service = run_dir.service("engine")?;
+    start_as("engine", run_dir, machine)
+}
+
+/// Starts another one, for a service of this name.
+pub(crate) fn start_as(name: &str, run_dir: &RunDir, machine: &mut Machine) -> Result<String> {
+    let service = run_dir.service(name)?;
     let daemon = install(&service, machine)?;
-    let data = data_root()?;
+    let data = data_root(name)?;
     service.note("mounts", &data.to_string_lossy())?;
     let bridge = make_bridge(&service)?;
     let socket = service.join("docker.sock");
@@ -107,8 +112,8 @@ fn make_bridge(service: &ServiceDir) -> Result<String> {
 
 /// A folder for what our engine keeps: there are several, for runs at the same time, and this is the first that no
 /// running engine uses. Call it with the set-up lock held.
-fn data_root() -> Result<PathBuf> {
-    let data = free_folder("engine")?;
+fn data_root(kind: &str) -> Result<PathBuf> {
+    let data = free_folder(kind)?;
     if data.is_dir() && size_in_mib(&data) > DATA_LIMIT {
         eprintln!("emptying {}: it holds more than {DATA_LIMIT} MiB", data.display());
         remove(&data)?;

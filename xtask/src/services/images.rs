@@ -65,7 +65,7 @@ pub(crate) fn busybox(machine: &mut Machine) -> Result<Archive> {
     archive(BUSYBOX, changes, |folder| busybox_files(machine, folder))
 }
 
-fn archive(
+pub(crate) fn archive(
     name: &'static str,
     mut changes: Vec<String>,
     make: impl FnOnce(&Path) -> Result<()>,
@@ -106,13 +106,16 @@ fn pack(folder: &Path, file: &Path) -> Result<()> {
 }
 
 fn python_files(machine: &mut Machine, folder: &Path) -> Result<()> {
+    debian_files(machine, folder, "python3,python3-pip,ca-certificates")?;
+    run_quietly(privileged("ln", ["-s", "python3"]).arg(folder.join("usr/bin/python")))?;
+    Ok(())
+}
+
+/// Debian 12 with these packages, trusting what this machine trusts.
+pub(crate) fn debian_files(machine: &mut Machine, folder: &Path, packages: &str) -> Result<()> {
     let debootstrap = machine.program("debootstrap", &["debootstrap", "debian-archive-keyring"])?;
-    let options = [
-        "--variant=minbase",
-        "--include=python3,python3-pip,ca-certificates",
-        "bookworm",
-    ];
-    let mut command = privileged(debootstrap, options);
+    let include = format!("--include={packages}");
+    let mut command = privileged(debootstrap, ["--variant=minbase", &include, "bookworm"]);
     run_quietly(command.arg(folder).arg("http://deb.debian.org/debian"))?;
     let inside = |names: &[&str]| names.iter().map(|name| folder.join(name)).collect::<Vec<_>>();
     let unneeded = [
@@ -126,7 +129,6 @@ fn python_files(machine: &mut Machine, folder: &Path) -> Result<()> {
     // Where apt expects folders when somebody installs a package into an image made from this one.
     let expected = ["var/lib/apt/lists/partial", "var/cache/apt/archives/partial"];
     run_quietly(privileged("mkdir", ["-p"]).args(inside(&expected)))?;
-    run_quietly(privileged("ln", ["-s", "python3"]).arg(folder.join("usr/bin/python")))?;
     if Path::new(CERTIFICATES).is_file() {
         run_quietly(&mut privileged(
             "cp",
@@ -136,7 +138,7 @@ fn python_files(machine: &mut Machine, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn busybox_files(machine: &mut Machine, folder: &Path) -> Result<()> {
+pub(crate) fn busybox_files(machine: &mut Machine, folder: &Path) -> Result<()> {
     let package = machine.unpacked("busybox-static")?;
     for name in ["bin", "etc", "root", "tmp"] {
         fs::create_dir(folder.join(name))?;

@@ -1,6 +1,7 @@
 //! The real services that tests run against: found on the machine, or set up and stopped again.
 
 mod amazon;
+mod cluster;
 pub(crate) mod engine;
 mod http;
 pub(crate) mod images;
@@ -27,11 +28,18 @@ pub(crate) enum Class {
     Podman,
     Registry,
     Amazon,
+    Cluster,
 }
 
 impl Class {
     /// Every class, in the order they are set up.
-    pub(crate) const ALL: [Class; 4] = [Class::Engine, Class::Podman, Class::Registry, Class::Amazon];
+    pub(crate) const ALL: [Class; 5] = [
+        Class::Engine,
+        Class::Podman,
+        Class::Registry,
+        Class::Amazon,
+        Class::Cluster,
+    ];
 
     /// What a test binary has in its name whose service tests all need this. A test elsewhere that needs it has the
     /// same in its own path, with an underscore after it.
@@ -41,6 +49,7 @@ impl Class {
             Class::Podman => "podman",
             Class::Registry => "registry",
             Class::Amazon => "amazon",
+            Class::Cluster => "cluster",
         }
     }
 
@@ -61,6 +70,7 @@ impl Class {
             Class::Podman => "Podman",
             Class::Registry => "a registry",
             Class::Amazon => "Amazon's services",
+            Class::Cluster => "a Kubernetes cluster",
         }
     }
 }
@@ -77,15 +87,25 @@ pub(crate) struct Services {
 impl Services {
     /// Finds or sets up every service. One that cannot be had is noted and does not keep the others from being set up.
     pub(crate) fn set_up(run_dir: &RunDir, machine: &mut Machine) -> Result<Services> {
+        Self::set_up_some(&Class::ALL, run_dir, machine)
+    }
+
+    /// The same for some services, in this order.
+    pub(crate) fn set_up_some(
+        classes: &[Class],
+        run_dir: &RunDir,
+        machine: &mut Machine,
+    ) -> Result<Services> {
         let _lock = lock_set_up()?;
         let mut services = Services::default();
-        for class in Class::ALL {
+        for class in classes.iter().copied() {
             eprintln!("\n== setting up {}", class.name());
             let found = match class {
                 Class::Engine => engine_variables(run_dir, machine),
                 Class::Podman => podman_variables(run_dir, machine),
                 Class::Registry => registry_variables(run_dir, machine),
                 Class::Amazon => amazon_variables(run_dir, machine, &services.variables),
+                Class::Cluster => services.cluster_variables(run_dir, machine),
             };
             match found {
                 Ok(variables) => services.variables.extend(variables),
@@ -97,6 +117,16 @@ impl Services {
             .iter()
             .for_each(|(name, value)| eprintln!("{name}={}", without_password(value)));
         Ok(services)
+    }
+
+    /// Comes after the registry, from which its pods take their parent images.
+    fn cluster_variables(&self, run_dir: &RunDir, machine: &mut Machine) -> Result<Variables> {
+        let registry = self
+            .variables
+            .iter()
+            .find(|(name, _)| *name == "WHARF_TEST_REGISTRY");
+        let (_, registry) = registry.context("its tests take a registry, and there is none")?;
+        cluster::variables(run_dir, machine, registry)
     }
 }
 

@@ -83,6 +83,11 @@ impl RunDir {
         fs::create_dir_all(&path)?;
         Ok(ServiceDir { path })
     }
+
+    /// The address of a service that this run has started.
+    pub(crate) fn address_of(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.path.join(name).join("address")).ok()
+    }
 }
 
 impl Drop for RunDir {

@@ -9,7 +9,7 @@ use self::runner::{Runner, Selection};
 use crate::process::{self, cargo, command, succeeds};
 use crate::services::machine::Machine;
 use crate::services::run_dir::RunDir;
-use crate::services::{Services, lock_set_up};
+use crate::services::{Class, Services, lock_set_up};
 use crate::summary::Summary;
 use crate::{features, lint, target_dir};
 
@@ -64,6 +64,24 @@ pub(crate) fn run_task(options: &Options) -> Result<()> {
         summary.step("documentation", documentation);
     }
     summary.finish(target_dir::in_ci())
+}
+
+/// Runs the tests of one kind of service, with what they need and nothing else.
+pub(crate) fn run_e2e(class: Class) -> Result<()> {
+    let run_dir = RunDir::temporary()?;
+    target_dir::forget_other_clones()?;
+    let mut summary = Summary::default();
+    let runner = Runner::find(&[]);
+    if !runner.has_nextest() {
+        bail!("choosing tests by what they need takes cargo-nextest");
+    }
+    let services = Services::set_up_some(&[Class::Registry, class], &run_dir, &mut Machine::default())?;
+    if let Some((class, reason)) = services.missing.first() {
+        bail!("{} could not be set up: {reason}", class.name());
+    }
+    let name = format!("tests that need {}", class.name());
+    summary.step(name, || runner.run(&services.variables, &Selection::Only(class)));
+    summary.finish(true)
 }
 
 fn install_programs(machine: &mut Machine) -> Result<()> {

@@ -15,6 +15,7 @@ pub(crate) const BY_HAND: &str = "by_hand_";
 pub(crate) enum Selection {
     Plain,
     Services { without: Vec<Class> },
+    Only(Class),
 }
 
 /// The program that runs tests.
@@ -64,6 +65,10 @@ impl Runner<'_> {
                 .collect::<Vec<_>>();
             command.args(["--filterset", &format!("not ({})", left_out.join(" + "))]);
         }
+        if let Selection::Only(class) = selection {
+            let only = format!("({}) - test(~{BY_HAND})", class.filterset());
+            command.args(["--run-ignored=only", "--filterset", &only]);
+        }
         command.arg("--").args(self.filters);
         command
     }
@@ -107,6 +112,18 @@ mod tests {
         );
         let expected =
             "--run-ignored=only --filterset not (binary(~podman) + test(~podman_) + test(~by_hand_)) -- push";
+        assert!(nextest.ends_with(expected), "{nextest}");
+    }
+
+    #[test]
+    fn the_tests_of_one_service_are_chosen_by_their_names() {
+        let runner = Runner {
+            nextest: true,
+            filters: &[],
+        };
+        let nextest = words(&runner.nextest(&Selection::Only(Class::Cluster)));
+        let expected =
+            "--run-ignored=only --filterset (binary(~cluster) + test(~cluster_)) - test(~by_hand_) --";
         assert!(nextest.ends_with(expected), "{nextest}");
     }
 

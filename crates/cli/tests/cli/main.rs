@@ -12,6 +12,7 @@ mod build;
 mod context;
 mod general;
 mod killed;
+mod killed_cluster;
 mod pipeline;
 mod support;
 mod terminal;

@@ -1,0 +1,150 @@
+//! Builds through a connection to the API server that breaks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use wharf_core::event::{BuildEvent, EventSink};
+use wharf_testkit::services;
+
+use crate::support::World;
+
+/// Passes everything on to the API server, unless it is cut.
+struct Proxy {
+    address: SocketAddr,
+    open: Arc<watch::Sender<bool>>,
+}
+
+impl Proxy {
+    async fn to(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let open = Arc::new(watch::channel(true).0);
+        let state = open.clone();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (server, mut state) = (server.clone(), state.subscribe());
+                if !*state.borrow_and_update() {
+                    continue;
+                }
+                tokio::spawn(async move {
+                    let mut upstream = TcpStream::connect(&server).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut upstream) => {}
+                        _ = state.wait_for(|open| !open) => {}
+                    }
+                });
+            }
+        });
+        Self { address, open }
+    }
+
+    /// Breaks every connection and takes no new one for a while.
+    async fn cut(&self, time: Duration) {
+        self.open.send_replace(false);
+        tokio::time::sleep(time).await;
+        self.open.send_replace(true);
+    }
+}
+
+/// The cluster's kubeconfig with the proxy in place of the API server.
+async fn through_a_proxy(directory: &std::path::Path) -> (Proxy, String) {
+    let text = std::fs::read_to_string(services::kubeconfig()).unwrap();
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(&text).unwrap();
+    let server = kubeconfig.clusters[0]
+        .cluster
+        .as_ref()
+        .unwrap()
+        .server
+        .clone()
+        .unwrap();
+    let host = server
+        .trim_start_matches("https://")
+        .trim_end_matches('/')
+        .to_owned();
+    let proxy = Proxy::to(host).await;
+    let path = directory.join("kubeconfig");
+    std::fs::write(
+        &path,
+        text.replace(&server, &format!("https://{}", proxy.address)),
+    )
+    .unwrap();
+    (proxy, path.display().to_string())
+}
+
+fn config(kubeconfig: &str) -> Value {
+    json!({"kubeconfig": kubeconfig})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a Kubernetes cluster and a registry"]
+async fn a_build_survives_an_api_server_that_goes_away_and_no_line_is_lost() {
+    let world = World::new().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (proxy, kubeconfig) = through_a_proxy(directory.path()).await;
+    let subject = world.subject(config(&kubeconfig));
+    let dockerfile =
+        "FROM PARENT\nRUN i=0; while [ $i -lt 80 ]; do echo line-$i; i=$((i+1)); sleep 0.1; done\n";
+    let (request, _files) = subject.request("restart", dockerfile, &[]);
+    let (sink, mut stream) = EventSink::channel();
+    let build = subject.builder.build(request, sink);
+    let watch = async {
+        let mut lines = Vec::new();
+        while let Some(event) = stream.next().await {
+            if let BuildEvent::Log(line) = event.event
+                && line.line.starts_with("line-")
+            {
+                lines.push(line.line);
+                if [10, 40].contains(&lines.len()) {
+                    proxy.cut(Duration::from_millis(1500)).await;
+                }
+            }
+        }
+        lines
+    };
+    let (result, lines) = tokio::join!(build, watch);
+    assert!(result.is_ok(), "{}", result.unwrap_err().report());
+    let expected: Vec<String> = (0..80).map(|number| format!("line-{number}")).collect();
+    assert_eq!(lines, expected);
+    world.is_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a Kubernetes cluster and a registry"]
+async fn a_connection_that_breaks_in_the_context_is_told_and_leaves_nothing() {
+    let world = World::new().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (proxy, kubeconfig) = through_a_proxy(directory.path()).await;
+    let subject = world.subject(config(&kubeconfig));
+    let (request, files) = subject.request("broken", "FROM PARENT\nCOPY . /x\n", &[]);
+    let noise: Vec<u8> = (0..60_000_000_u64)
+        .map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8)
+        .collect();
+    std::fs::write(files.path().join("noise"), noise).unwrap();
+    let (sink, mut stream) = EventSink::channel();
+    let build = subject.builder.build(request, sink);
+    let watch = async {
+        let mut is_cut = false;
+        while let Some(event) = stream.next().await {
+            if matches!(&event.event, BuildEvent::Context(progress) if progress.bytes > 20_000_000) && !is_cut
+            {
+                is_cut = true;
+                proxy.cut(Duration::from_millis(500)).await;
+            }
+        }
+        is_cut
+    };
+    let (result, is_cut) = tokio::join!(build, watch);
+    assert!(is_cut);
+    let error = result.unwrap_err();
+    assert!(
+        error.is_retryable() && error.report().contains("connection to the pod broke"),
+        "{}",
+        error.report()
+    );
+    world.is_empty().await;
+}

@@ -1,0 +1,161 @@
+//! A namespace of one's own in the cluster, and builds in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, ServiceAccount};
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use serde_json::{Value, json};
+use wharf_builder_kaniko::{KanikoImageBuilder, KanikoImageBuilderConfig};
+use wharf_core::registry::ContainerRegistry;
+use wharf_testkit::services;
+use wharf_testkit::suite::Subject;
+
+/// How long the cluster may take for something that it does by itself. A kubelet of 1.20 takes up to a minute to give a
+/// pod back that was deleted before it ran.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// A namespace that goes with the test.
+pub(crate) struct World {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let client = client().await;
+        let namespace = format!("wharf-test-{}-{count}", std::process::id());
+        let world = Self { client, namespace };
+        let object = serde_json::from_value(json!({"metadata": {"name": world.namespace}})).unwrap();
+        let namespaces: Api<Namespace> = Api::all(world.client.clone());
+        namespaces.create(&PostParams::default(), &object).await.unwrap();
+        // Without its own account no pod is let in.
+        let accounts: Api<ServiceAccount> = world.api();
+        eventually("the namespace's service account", async || {
+            accounts.get_opt("default").await.unwrap().is_some()
+        })
+        .await;
+        world
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Settings that reach the registry of the tests, changed by what the test wants.
+    pub(crate) fn config(&self, changes: Value) -> KanikoImageBuilderConfig {
+        let mut config = json!({
+            "kubeconfig": services::kubeconfig(),
+            "kubernetes_namespace": self.namespace,
+            "executor_image": services::kaniko_image(),
+            "executor": "fork",
+            "allow_local_registry": true,
+            "pod_template": {"spec": {
+                "hostNetwork": true,
+                "containers": [{"name": "kaniko", "imagePullPolicy": "IfNotPresent"}],
+            }},
+        });
+        let all = config.as_object_mut().unwrap();
+        all.extend(changes.as_object().unwrap().clone());
+        serde_json::from_value(config).unwrap()
+    }
+
+    pub(crate) fn subject(&self, changes: Value) -> Subject {
+        subject(self.config(changes), services::open_registry())
+    }
+
+    /// Waits until nothing of any build is left.
+    pub(crate) async fn is_empty(&self) {
+        let of_builds = ListParams::default().labels("wharf/build");
+        let (jobs, pods, secrets) = (self.api::<Job>(), self.api::<Pod>(), self.api::<Secret>());
+        eventually("nothing is left", async || {
+            jobs.list(&of_builds).await.unwrap().items.is_empty()
+                && pods.list(&of_builds).await.unwrap().items.is_empty()
+                && secrets.list(&of_builds).await.unwrap().items.is_empty()
+        })
+        .await;
+    }
+
+    /// The pod of the one build in the namespace, once this holds for it.
+    pub(crate) async fn pod(&self, holds: impl Fn(&Pod) -> bool) -> Pod {
+        let pods: Api<Pod> = self.api();
+        let found = std::sync::Mutex::new(None);
+        eventually("the build's pod", async || {
+            let list = pods
+                .list(&ListParams::default())
+                .await
+                .unwrap_or_else(|_| panic!("a list of pods"));
+            let pod = list.items.into_iter().find(|pod| holds(pod));
+            let is_there = pod.is_some();
+            *found.lock().unwrap() = pod;
+            is_there
+        })
+        .await;
+        found.into_inner().unwrap().unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let (client, namespace) = (self.client.clone(), self.namespace.clone());
+        // Only asked for: the cluster does it by itself.
+        let removal = async move {
+            let namespaces: Api<Namespace> = Api::all(client);
+            let _ = namespaces.delete(&namespace, &DeleteParams::default()).await;
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(removal));
+    }
+}
+
+pub(crate) fn subject(config: KanikoImageBuilderConfig, registry: Arc<dyn ContainerRegistry>) -> Subject {
+    Subject {
+        builder: Arc::new(KanikoImageBuilder::new(config).unwrap()),
+        registry,
+        closed_registry: services::registry_with_password(Some("wrong")),
+        parent_image: services::pushed_busybox_image(),
+    }
+}
+
+pub(crate) async fn client() -> Client {
+    let kubeconfig = Kubeconfig::read_from(services::kubeconfig()).unwrap();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .unwrap();
+    Client::try_from(config).unwrap()
+}
+
+/// Asks until it holds.
+pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let asked = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(100));
+        while !holds().await {
+            pause.tick().await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(PATIENCE, asked).await.is_ok(),
+        "{what}: not within {PATIENCE:?}"
+    );
+}
+
+pub(crate) fn is_running(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+}
+
+/// The facts of an error.
+pub(crate) fn facts(error: &wharf_core::Error) -> BTreeMap<&'static str, String> {
+    error
+        .context()
+        .map(|(key, value)| (key, value.to_owned()))
+        .collect()
+}
