@@ -42,6 +42,16 @@ impl Workspace {
         self.package(name).is_some()
     }
 
+    /// The names of everything that can hold tests.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        let packages = self.0["packages"].as_array().into_iter().flatten();
+        let targets = packages
+            .filter_map(|package| package["targets"].as_array())
+            .flatten();
+        let names = targets.filter_map(|target| target["name"].as_str());
+        names.map(str::to_owned).collect()
+    }
+
     /// Where cargo puts what it builds.
     pub(crate) fn target_directory(&self) -> Result<PathBuf> {
         let path = self.0["target_directory"]

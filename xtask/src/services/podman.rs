@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::engine::answers;
-use super::machine::{Machine, is_root, privileged};
+use super::machine::{Machine, is_root, privileged, remove};
 use super::run_dir::{RunDir, ServiceDir};
 use super::storage::{free_folder, occupy};
 use crate::process::succeeds;
@@ -22,6 +22,8 @@ pub(crate) fn start(run_dir: &RunDir, machine: &mut Machine) -> Result<String> {
     let service = run_dir.service("podman")?;
     let storage = free_folder("podman")?;
     fs::create_dir_all(&storage)?;
+    // It knows containers alone, and refuses a service whose folder for running ones is another run's. Images stay.
+    remove(&storage.join("libpod"))?;
     service.note("mounts", &storage.to_string_lossy())?;
     write_configuration(&service)?;
     let socket = service.join("podman.sock");

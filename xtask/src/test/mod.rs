@@ -47,7 +47,7 @@ pub(crate) fn run_task(options: &Options) -> Result<()> {
         summary.step("format", lint::format);
         features::steps(&mut summary)?;
     }
-    let runner = Runner::find(&options.filters);
+    let runner = Runner::find(&options.filters)?;
     if everything && runner.has_nextest() {
         summary.step("names of tests that need a service", names::check);
     }
@@ -71,7 +71,7 @@ pub(crate) fn run_e2e(class: Class) -> Result<()> {
     let run_dir = RunDir::temporary()?;
     target_dir::forget_other_clones()?;
     let mut summary = Summary::default();
-    let runner = Runner::find(&[]);
+    let runner = Runner::find(&[])?;
     if !runner.has_nextest() {
         bail!("choosing tests by what they need takes cargo-nextest");
     }

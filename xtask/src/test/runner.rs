@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::metadata::Workspace;
 use crate::process::{self, cargo, succeeds};
 use crate::services::Class;
 
@@ -23,18 +24,24 @@ pub(crate) enum Selection {
 pub(crate) struct Runner<'a> {
     nextest: bool,
     filters: &'a [String],
+    /// The names of all test binaries.
+    binaries: Vec<String>,
 }
 
 impl Runner<'_> {
-    /// Finds out which program there is.
-    pub(crate) fn find(filters: &[String]) -> Runner<'_> {
+    /// Finds out which program there is, and for what.
+    pub(crate) fn find(filters: &[String]) -> Result<Runner<'_>> {
         let nextest = succeeds(&mut cargo(["nextest", "--version"]));
         if !nextest {
             eprintln!(
                 "cargo-nextest is not installed (`cargo install cargo-nextest --locked`): using `cargo test`"
             );
         }
-        Runner { nextest, filters }
+        Ok(Runner {
+            nextest,
+            filters,
+            binaries: Workspace::read()?.targets(),
+        })
     }
 
     /// Whether it is nextest.
@@ -60,13 +67,13 @@ impl Runner<'_> {
             let by_hand = format!("test(~{BY_HAND})");
             let left_out = without
                 .iter()
-                .map(|class| class.filterset())
+                .map(|class| class.filterset(&self.binaries))
                 .chain([by_hand])
                 .collect::<Vec<_>>();
             command.args(["--filterset", &format!("not ({})", left_out.join(" + "))]);
         }
         if let Selection::Only(class) = selection {
-            let only = format!("({}) - test(~{BY_HAND})", class.filterset());
+            let only = format!("({}) - test(~{BY_HAND})", class.filterset(&self.binaries));
             command.args(["--run-ignored=only", "--filterset", &only]);
         }
         command.arg("--").args(self.filters);
@@ -107,6 +114,7 @@ mod tests {
             &Runner {
                 nextest: true,
                 filters: &filters,
+                binaries: vec!["podman_builds".into()],
             }
             .nextest(&selection),
         );
@@ -120,6 +128,7 @@ mod tests {
         let runner = Runner {
             nextest: true,
             filters: &[],
+            binaries: vec!["cluster".into()],
         };
         let nextest = words(&runner.nextest(&Selection::Only(Class::Cluster)));
         let expected =
@@ -133,6 +142,7 @@ mod tests {
         let runner = |nextest| Runner {
             nextest,
             filters: &filters,
+            binaries: Vec::new(),
         };
         assert!(
             words(&runner(true).nextest(&selection)).ends_with("--filterset not (test(~by_hand_)) -- push")
@@ -146,6 +156,7 @@ mod tests {
             &Runner {
                 nextest: true,
                 filters: &[],
+                binaries: Vec::new(),
             }
             .nextest(&Selection::Plain),
         );
