@@ -17,7 +17,7 @@ Tasks:
   e2e kaniko                        the tests of one builder against real services, and nothing else
   features                          lints for every feature combination; what may be compiled with which feature
   quickstart [--yes]                build, push and run the example, and set up everything that takes
-  bench [SUBJECT]... [OPTIONS]      compare with buildx, tar and pigz, docker, and with itself
+  bench [SUBJECT]... [OPTIONS]      compare with buildx, tar and pigz, docker, aws, and with itself
   services up|down                  start the services of the tests and leave them running; stop them
   help                              this text
 

@@ -6,6 +6,7 @@ pub(crate) mod buildx;
 mod pipeline;
 mod ratio;
 mod sample;
+mod upload;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ const PLAN_GOAL: f64 = 2.0;
 const JOBS_GOAL: f64 = 0.5;
 /// Wall time that a pipeline may take with nothing to build, in proportion to `docker build` and `docker push`.
 const UNCHANGED_GOAL: f64 = 1.0;
+/// Wall time that an upload of a context may take, in proportion to that of a finished archive.
+const UPLOAD_GOAL: f64 = 1.0;
+
 /// What to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
@@ -38,16 +42,18 @@ pub(crate) enum Subject {
     Plan,
     Jobs,
     Unchanged,
+    Upload,
 }
 
 impl Subject {
     /// Every subject.
-    pub(crate) const ALL: [Subject; 5] = [
+    pub(crate) const ALL: [Subject; 6] = [
         Subject::Build,
         Subject::Archive,
         Subject::Plan,
         Subject::Jobs,
         Subject::Unchanged,
+        Subject::Upload,
     ];
 
     /// How it is asked for.
@@ -58,6 +64,7 @@ impl Subject {
             Subject::Plan => "plan",
             Subject::Jobs => "jobs",
             Subject::Unchanged => "unchanged",
+            Subject::Upload => "upload",
         }
     }
 }
@@ -94,6 +101,7 @@ pub(crate) fn run_task(options: &Options) -> Result<()> {
                 let buildx = Buildx::get(&run_dir.service("bench-unchanged")?)?;
                 pipelines.unchanged(&place, &buildx, &tree, options.runs)?
             }
+            Subject::Upload => upload::compare(&wharf, &run_dir, &mut machine, options.dev, options.runs)?,
         };
         println!("{}\n  {ratios}{}", title(*subject), goal(*subject));
     }
@@ -107,6 +115,7 @@ fn goal(subject: Subject) -> String {
         Subject::Plan => PLAN_GOAL,
         Subject::Jobs => JOBS_GOAL,
         Subject::Unchanged => UNCHANGED_GOAL,
+        Subject::Upload => UPLOAD_GOAL,
     };
     format!("; goal: at most {goal:.2}")
 }
@@ -126,24 +135,28 @@ const fn title(subject: Subject) -> &'static str {
         Subject::Unchanged => {
             "nothing changed: wall time of `wharf pipeline build` / `docker build` and `docker push`"
         }
+        Subject::Upload => {
+            "upload of a 1 GiB context to S3: wall time with archiving / of `aws s3 cp` of the finished archive"
+        }
     }
 }
 
 fn build_wharf(dev: bool) -> Result<PathBuf> {
-    let profile = if dev { "dev" } else { "release" };
-    run(&mut cargo([
-        "build",
-        "--locked",
-        "--package",
-        "wharf-cli",
-        "--profile",
-        profile,
-    ]))?;
+    let what = ["build", "--locked", "--package", "wharf-cli"];
+    run(cargo(what).args(["--profile", profile(dev)]))?;
+    Ok(release_or_debug(dev)?.join("wharf"))
+}
+
+const fn profile(dev: bool) -> &'static str {
+    if dev { "dev" } else { "release" }
+}
+
+/// Where cargo puts the programs of the profile.
+fn release_or_debug(dev: bool) -> Result<PathBuf> {
     let folder = if dev { "debug" } else { "release" };
     Ok(crate::metadata::Workspace::read()?
         .target_directory()?
-        .join(folder)
-        .join("wharf"))
+        .join(folder))
 }
 
 fn compare_builds(

@@ -32,6 +32,15 @@ pub(crate) fn write(root: &Path) -> Result<()> {
     write_file(&root.join("Dockerfile"), dockerfile.as_bytes())
 }
 
+/// Writes a context of large files alone, of so many MiB in all.
+pub(super) fn write_weights(root: &Path, mebibytes: usize) -> Result<()> {
+    let mut random = Random(1);
+    for number in 0..(mebibytes << 20) / LARGE_SIZE {
+        write_file(&root.join(format!("layer{number}.bin")), &bytes(&mut random))?;
+    }
+    write_file(&root.join("Dockerfile"), b"FROM scratch\nCOPY . /\n")
+}
+
 /// Words as in code, so that it compresses as code does.
 fn text(random: &mut Random) -> String {
     let mut text = String::with_capacity(SMALL_SIZE + 16);
