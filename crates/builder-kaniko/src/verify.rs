@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use wharf_core::event::{BuildEvent, EventSink, ImageDigest, Pushed, Warning};
+use wharf_core::event::EventSink;
 use wharf_core::registry::ContainerRegistry;
 use wharf_core::{Digest, Error, ErrorKind, ImageReference, Result};
-use wharf_registry::RegistryClient;
+use wharf_registry::{RegistryClient, confirm_pushed};
 
 /// Finds out before the build, which may take long, whether its result may be pushed.
 ///
@@ -50,44 +50,8 @@ pub(crate) async fn digest(
     })?;
     let client = RegistryClient::new(registry.clone())?;
     for name in names {
-        let checked = check(&client, name, &told, events).await;
-        checked.map_err(|error| error.with_context("image", name.familiar()))?;
-        events.send(BuildEvent::Pushed(Pushed {
-            reference: name.to_string(),
-        }));
-        let reference = format!("{}@{told}", name.repository());
-        events.send(BuildEvent::Digest(ImageDigest { reference }));
+        let confirmed = confirm_pushed(&client, name, Some(told.clone()), events).await;
+        confirmed.map_err(|error| error.with_context("image", name.familiar()))?;
     }
     Ok(told)
-}
-
-async fn check(
-    client: &RegistryClient,
-    image: &ImageReference,
-    told: &Digest,
-    events: &EventSink,
-) -> Result<()> {
-    match client.digest_of(image).await {
-        Ok(Some(found)) if found == *told => Ok(()),
-        Ok(Some(found)) => Err(Error::new(
-            ErrorKind::Conflict,
-            format!("the tag was moved while it was pushed: Kaniko pushed {told}, the registry has {found}"),
-        )
-        .with_hint("Somebody else pushed the same tag. Use tags of your own, or push again.")),
-        Ok(None) => Err(Error::new(
-            ErrorKind::PushFailed,
-            "the registry does not have the image after the push",
-        )
-        .with_hint("Ask the registry's operator: the push was accepted and is gone.")),
-        // The cluster may reach a registry that this machine does not.
-        Err(error) if error.kind() == ErrorKind::Unavailable => {
-            let message = format!(
-                "the digest of {} is Kaniko's word: the registry cannot be reached from here",
-                image.familiar()
-            );
-            events.warn(Warning::new(message).with_detail([error.to_string()]));
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
 }
