@@ -10,5 +10,8 @@
 //! ```
 
 pub mod codebuild;
+mod immutable_tags;
 pub mod services;
 pub mod suite;
+
+pub use self::immutable_tags::immutable_tags;

@@ -8,7 +8,8 @@ use wharf::core::flavor::read_config;
 use wharf::core::registry::{ContainerRegistry, ServiceConnector};
 use wharf::core::{ErrorKind, ImageReference};
 use wharf::registry::RegistryClient;
-use wharf_testkit::services;
+use wharf_testkit::codebuild::Fault;
+use wharf_testkit::{immutable_tags, services};
 
 use super::setup::{Setup, object, unique};
 
@@ -32,7 +33,17 @@ async fn amazon_engine_registry_a_missing_repository_is_told_or_made() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.hint().unwrap().contains("create_repository"));
     let making = registry(&setup, json!({"create_repository": true, "immutable_tags": true}));
+    for operation in [
+        "DescribeRepositories",
+        "CreateRepository",
+        "GetAuthorizationToken",
+    ] {
+        setup.service.fail(operation, Fault::Throttled, 1);
+        setup.service.fail(operation, Fault::ServerError, 1);
+    }
     making.prepare_push(&image).await.unwrap();
+    let client = RegistryClient::new(making).unwrap();
+    client.check_push(&image).await.unwrap();
     strict.prepare_push(&image).await.unwrap();
     let call = json!({"repositoryNames": [image.path()]});
     let made = setup
@@ -66,6 +77,38 @@ async fn amazon_engine_registry_the_project_s_role_logs_in_and_pushes() {
         setup.count("GetAuthorizationToken") >= 2,
         "wharf's and the build's"
     );
+}
+
+/// A tag that cannot be moved is no failure if it means the same image already, and one if it means another.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Amazon's services, a Docker engine and a registry"]
+async fn amazon_engine_registry_an_immutable_tag_is_kept() {
+    let setup = Setup::new().await;
+    let host = immutable_tags(services::ecr_host()).await;
+    let registry = registry(&setup, json!({"uri": host, "create_repository": true}));
+    let image = image(&registry);
+    let build = async |dockerfile: &str| {
+        let (mut request, _directory) = setup.request(dockerfile, &[]);
+        request.image = image.clone();
+        request.registry = Some(registry.clone());
+        let builder = setup.builder(json!({"implicit_container_registry_auth": true}));
+        setup.build(&builder, request).await
+    };
+    let dockerfile = format!("FROM PARENT\nRUN echo {}\n", image.path());
+    let first = build(&dockerfile).await.outcome().digest.clone();
+    assert!(first.is_some());
+    assert_eq!(build(&dockerfile).await.outcome().digest, first);
+    let other = build(&format!("{dockerfile}RUN echo other\n")).await;
+    assert_eq!(
+        other.error().kind(),
+        ErrorKind::Conflict,
+        "{}",
+        other.error().report()
+    );
+    assert!(other.error().report().contains("immutable"));
+    let client = RegistryClient::new(registry.clone()).unwrap();
+    assert_eq!(client.digest_of(&image).await.unwrap(), first);
+    setup.assert_nothing_is_left().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

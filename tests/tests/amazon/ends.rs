@@ -202,6 +202,21 @@ async fn amazon_engine_registry_a_cancelled_build_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Amazon's services, a Docker engine and a registry"]
+async fn amazon_engine_registry_a_busy_service_stops_a_cancelled_build_all_the_same() {
+    let setup = Setup::new().await;
+    setup.service.fail("StopBuild", Fault::Throttled, 1);
+    setup.service.fail("StopBuild", Fault::ServerError, 1);
+    let error = when_it_runs(&setup, async |cancel| cancel.cancel())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(setup.count("StopBuild"), 3);
+    assert_eq!(setup.service.builds()[0]["buildStatus"], "STOPPED");
+    setup.assert_nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Amazon's services, a Docker engine and a registry"]
 async fn amazon_engine_registry_a_build_stopped_from_outside_is_told() {
     let setup = Setup::new().await;
     let error = when_it_runs(&setup, async |_| {
