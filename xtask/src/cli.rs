@@ -17,7 +17,7 @@ Tasks:
   e2e kaniko                        the tests of one builder against real services, and nothing else
   features                          lints for every feature combination; what may be compiled with which feature
   quickstart [--yes]                build, push and run the example, and set up everything that takes
-  bench [SUBJECT]... [OPTIONS]      compare with buildx, tar and pigz, docker, aws, and with itself
+  bench [SUBJECT]... [OPTIONS]      compare with buildx, tar and pigz, docker, aws, kubectl, and with itself
   services up|down                  start the services of the tests and leave them running; stop them
   help                              this text
 
@@ -25,7 +25,7 @@ Options of `quickstart`:
   --yes            install what is missing without asking; so it is where CI is set
 
 Options of `bench`:
-  SUBJECT          build, archive, plan, jobs, unchanged; all of them by default
+  SUBJECT          build, archive, plan, jobs, unchanged, upload, attach; all of them by default
   --runs N         pairs of runs, 15 by default
   --dev            measure a build without optimization, to try the task out
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use kube::api::PostParams;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use wharf_core::event::{EventSink, StepState, Warning};
+use wharf_core::event::{BuildEvent, EventSink, Step, StepId, StepState, Warning};
 use wharf_core::{Error, ErrorKind, Result};
 
 use crate::attach::send_context;
@@ -25,6 +26,8 @@ use crate::pod_watch::{Patience, PodWatch};
 
 /// How long the end of a pod may take to be told after its connection broke.
 const END_IS_NEAR: Duration = Duration::from_secs(15);
+/// The step that ends when the executor runs.
+const START: &str = "kaniko start";
 /// How long removing the objects is tried for. What is left then ends by its own deadline.
 const CLEAN_UP: Duration = Duration::from_secs(30);
 
@@ -78,7 +81,7 @@ impl Run {
 
     async fn follow(&self) -> Result<String> {
         let mut watch = PodWatch::new(&self.cluster, &self.name);
-        let already_ended = watch.running(&self.cluster, self.patience).await?;
+        let already_ended = self.start(&mut watch).await?;
         let mut log = KanikoLog::new(self.events.clone(), &self.plan.dockerfile_text());
         let pod = watch.pod().map(ResourceExt::name_any).unwrap_or_default();
         let has_ended = CancellationToken::new();
@@ -94,6 +97,30 @@ impl Run {
         let read = logs::follow(&pods, &pod, &has_ended, &self.events, |line| log.line(line));
         let (end, ()) = tokio::join!(end, read);
         self.outcome(end, &mut log, watch.pod())
+    }
+
+    /// Waits until the executor runs, which is a step of its own: a cluster may take long over it.
+    async fn start(&self, watch: &mut PodWatch) -> Result<Option<End>> {
+        let started = Timestamp::now();
+        let tell = |state, completed| {
+            self.events.send(BuildEvent::Step(Step {
+                id: StepId::new(START),
+                name: format!("[kaniko] start the pod of {}", self.name),
+                state,
+                started: Some(started),
+                completed,
+            }));
+        };
+        tell(StepState::Started, None);
+        let running = watch.running(&self.cluster, self.patience).await;
+        let state = match &running {
+            Ok(_) => StepState::Done,
+            Err(error) => StepState::Failed {
+                error: error.message().to_owned(),
+            },
+        };
+        tell(state, Some(Timestamp::now()));
+        running
     }
 
     /// Sends the context and waits for the end of the executor.

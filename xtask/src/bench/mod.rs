@@ -2,6 +2,7 @@
 //!
 //! Both sides run in turns, so that whatever else the machine does hits both, and only ratios are printed.
 
+mod attach;
 pub(crate) mod buildx;
 mod pipeline;
 mod ratio;
@@ -33,6 +34,8 @@ const JOBS_GOAL: f64 = 0.5;
 const UNCHANGED_GOAL: f64 = 1.0;
 /// Wall time that an upload of a context may take, in proportion to that of a finished archive.
 const UPLOAD_GOAL: f64 = 1.0;
+/// Wall time that a context may take into a pod, in proportion to `tar` and `kubectl attach`.
+const ATTACH_GOAL: f64 = 1.0;
 
 /// What to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,17 +46,19 @@ pub(crate) enum Subject {
     Jobs,
     Unchanged,
     Upload,
+    Attach,
 }
 
 impl Subject {
     /// Every subject.
-    pub(crate) const ALL: [Subject; 6] = [
+    pub(crate) const ALL: [Subject; 7] = [
         Subject::Build,
         Subject::Archive,
         Subject::Plan,
         Subject::Jobs,
         Subject::Unchanged,
         Subject::Upload,
+        Subject::Attach,
     ];
 
     /// How it is asked for.
@@ -65,6 +70,7 @@ impl Subject {
             Subject::Jobs => "jobs",
             Subject::Unchanged => "unchanged",
             Subject::Upload => "upload",
+            Subject::Attach => "attach",
         }
     }
 }
@@ -102,6 +108,7 @@ pub(crate) fn run_task(options: &Options) -> Result<()> {
                 pipelines.unchanged(&place, &buildx, &tree, options.runs)?
             }
             Subject::Upload => upload::compare(&wharf, &run_dir, &mut machine, options.dev, options.runs)?,
+            Subject::Attach => attach::compare(&wharf, &run_dir, &mut machine, options.runs)?,
         };
         println!("{}\n  {ratios}{}", title(*subject), goal(*subject));
     }
@@ -116,6 +123,7 @@ fn goal(subject: Subject) -> String {
         Subject::Jobs => JOBS_GOAL,
         Subject::Unchanged => UNCHANGED_GOAL,
         Subject::Upload => UPLOAD_GOAL,
+        Subject::Attach => ATTACH_GOAL,
     };
     format!("; goal: at most {goal:.2}")
 }
@@ -138,11 +146,21 @@ const fn title(subject: Subject) -> &'static str {
         Subject::Upload => {
             "upload of a 1 GiB context to S3: wall time with archiving / of `aws s3 cp` of the finished archive"
         }
+        Subject::Attach => {
+            "a 300 MiB context into a pod: wall time of sending in `wharf build` / of `tar cz | kubectl attach -i`"
+        }
     }
 }
 
 fn build_wharf(dev: bool) -> Result<PathBuf> {
-    let what = ["build", "--locked", "--package", "wharf-cli"];
+    let what = [
+        "build",
+        "--locked",
+        "--package",
+        "wharf-cli",
+        "--features",
+        "kaniko",
+    ];
     run(cargo(what).args(["--profile", profile(dev)]))?;
     Ok(release_or_debug(dev)?.join("wharf"))
 }

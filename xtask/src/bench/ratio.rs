@@ -13,7 +13,8 @@ impl Ratios {
         (!ratios.is_empty()).then_some(Ratios(ratios))
     }
 
-    fn median(&self) -> f64 {
+    /// The middle one, or what is between the two in the middle.
+    pub(crate) fn median(&self) -> f64 {
         let middle = self.0.len() / 2;
         if self.0.len() % 2 == 1 {
             self.0[middle]

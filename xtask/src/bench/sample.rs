@@ -41,6 +41,18 @@ pub(super) fn write_weights(root: &Path, mebibytes: usize) -> Result<()> {
     write_file(&root.join("Dockerfile"), b"FROM scratch\nCOPY . /\n")
 }
 
+/// Writes a context of so many MiB in all, four fifths of them in large files and the rest in small ones.
+pub(super) fn write_project(root: &Path, mebibytes: usize) -> Result<()> {
+    let large = (mebibytes << 20) * 4 / 5;
+    write_weights(root, large >> 20)?;
+    let mut random = Random(2);
+    for number in 0..((mebibytes << 20) - large) / SMALL_SIZE {
+        let path = format!("src/package{}/module{number}.py", number % 500);
+        write_file(&root.join(path), text(&mut random).as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Words as in code, so that it compresses as code does.
 fn text(random: &mut Random) -> String {
     let mut text = String::with_capacity(SMALL_SIZE + 16);
