@@ -6,5 +6,6 @@ mod builds;
 mod cancel;
 mod failures;
 mod proxy;
+mod restart;
 mod store;
 mod support;
