@@ -5,6 +5,7 @@ mod client;
 mod docs;
 mod ecr;
 mod ends;
+mod kaniko;
 mod killed;
 mod setup;
 mod store;

@@ -105,7 +105,7 @@ impl Setup {
         (request, directory)
     }
 
-    pub(super) async fn build(&self, builder: &AwsImageBuilder, request: BuildRequest) -> Ended {
+    pub(super) async fn build(&self, builder: &dyn ImageBuilder, request: BuildRequest) -> Ended {
         let (sink, mut stream) = EventSink::channel();
         let result = builder.build(request, sink).await;
         let events = stream.drain().into_iter().map(|event| event.event).collect();

@@ -5,3 +5,4 @@
 mod attach;
 mod failures;
 mod server;
+mod store;

@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use wharf_builder_kaniko::{KanikoImageBuilder, KanikoImageBuilderConfig};
+use wharf_core::artifact_store::ArtifactStore;
 use wharf_core::builder::{BuildOutcome, BuildRequest, ImageBuilder};
 use wharf_core::event::{BuildEvent, EventSink};
 use wharf_core::registry::{FlavoredRegistry, RegistryConfig, RegistryFlavor};
@@ -53,6 +54,8 @@ pub(crate) struct Script {
     pub(crate) protocol: &'static str,
     /// Everything that was asked, and what came over attach.
     pub(crate) asked: Vec<String>,
+    /// The job that was made.
+    pub(crate) job: Value,
     pub(crate) input: Vec<u8>,
     /// How the end of the input was told.
     pub(crate) end_of_input: Option<&'static str>,
@@ -97,10 +100,19 @@ impl Server {
 
     /// Builds an image here; the registry cannot be reached, so the executor's word is taken.
     pub(crate) async fn build(&self) -> (Result<BuildOutcome, Error>, Vec<BuildEvent>) {
+        self.build_through(None).await
+    }
+
+    /// The same, with the context going through a store if there is one.
+    pub(crate) async fn build_through(
+        &self,
+        store: Option<Arc<dyn ArtifactStore>>,
+    ) -> (Result<BuildOutcome, Error>, Vec<BuildEvent>) {
         let config: KanikoImageBuilderConfig = serde_json::from_value(json!({
             "kubeconfig": self.directory.path().join("kubeconfig"),
             "kubernetes_namespace": "n",
             "allow_local_registry": true,
+            "store_context_in_artifact_store": store.is_some(),
         }))
         .unwrap();
         let builder = KanikoImageBuilder::new(config).unwrap();
@@ -119,6 +131,7 @@ impl Server {
         let registry = FlavoredRegistry::new(RegistryFlavor::Default, registry).unwrap();
         let mut request = BuildRequest::new("127.0.0.1:1/a:1".parse().unwrap(), context);
         request.registry = Some(Arc::new(registry));
+        request.artifact_store = store;
         let (sink, mut stream) = EventSink::channel();
         let result = builder.build(request, sink).await;
         (
@@ -199,7 +212,11 @@ async fn answer(
         parts_of(parts.unwrap_or_else(healthy_watch), &script)
     } else if method == Method::POST {
         let body = request.into_body().collect().await.unwrap().to_bytes();
-        created(&serde_json::from_slice(&body).unwrap())
+        let object: Value = serde_json::from_slice(&body).unwrap();
+        if object["kind"] == "Job" {
+            script.lock().unwrap().job = object.clone();
+        }
+        created(&object)
     } else if method == Method::GET && path.ends_with("/pods") {
         let phase = script.lock().unwrap().phase;
         let items = if phase.is_empty() {
