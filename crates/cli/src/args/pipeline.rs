@@ -81,6 +81,9 @@ pub struct PipelineTargetArgs {
     /// Where builders in a cloud get the build context from, such as s3://bucket/prefix [default: the stack's]
     #[arg(long, value_name = "URI")]
     pub artifact_store: Option<String>,
+    /// The builder reaches registries on localhost and loopback addresses, too: a cluster on this machine does
+    #[arg(long)]
+    pub allow_local_registry: bool,
     /// A file that describes the stack: image builder, container registry, artifact store
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "flavor")]
     pub stack_file: Option<PathBuf>,

@@ -124,6 +124,7 @@ fn what_does_not_fit_together_is_refused() {
     build(&["--set", "a=b"]).failed(2, &["--flavor"]);
     build(&["--stack-file", "s.yaml", "--flavor", "local"]).failed(2, &["cannot be used with"]);
     build(&["--flavor", "memory", "--host", NO_ENGINE]).failed(2, &["--host"]);
+    build(&["--allow-local-registry"]).failed(5, &["--allow-local-registry", "`local`", "kaniko"]);
     build(&["--push", "--registry", "localhost:5000/ml"])
         .failed(2, &["does not belong", "localhost:5000/ml"]);
 }

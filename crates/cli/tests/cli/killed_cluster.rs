@@ -107,7 +107,6 @@ fn stack(namespace: &str) -> (Value, String) {
             "kubeconfig": variable("WHARF_TEST_KUBECONFIG"),
             "kubernetes_namespace": namespace,
             "executor_image": variable("WHARF_TEST_KANIKO_IMAGE"),
-            "allow_local_registry": true,
             "pod_template": {"spec": {
                 "hostNetwork": true,
                 "containers": [{"name": "kaniko", "imagePullPolicy": "IfNotPresent"}],
@@ -127,6 +126,7 @@ fn start(sandbox: &Sandbox, image: &str) -> Child {
         image,
         "--stack-file",
         "stack.yaml",
+        "--allow-local-registry",
         "--progress",
         "plain",
     ]);
@@ -192,8 +192,12 @@ fn cluster_registry_a_build_prints_its_digest_and_nothing_else() {
     let sandbox = Sandbox::with(&[("Dockerfile", "FROM scratch\nCOPY a /a\n"), ("a", "1")]);
     sandbox.write("stack.yaml", &stack.to_string());
     let image = format!("{host}/printed/app:1");
+    let build = ["build", "-t", &image, "--stack-file", "stack.yaml"];
+    sandbox
+        .run(&build)
+        .failed(3, &["the stack does not work", &host, "--allow-local-registry"]);
     let printed = sandbox
-        .run(&["build", "-t", &image, "--stack-file", "stack.yaml"])
+        .run(&[&build[..], &["--allow-local-registry"]].concat())
         .ok();
     assert!(
         printed.starts_with(&format!("{host}/printed/app@sha256:")),

@@ -19,6 +19,9 @@ const DEFAULT_BUILDER: &str = "local";
 /// The flavor of registries that are named by their address alone.
 const DEFAULT_REGISTRY: &str = "default";
 
+/// The setting of builders elsewhere that `--allow-local-registry` stands for.
+const LOCAL_REGISTRY_KEY: &str = "allow_local_registry";
+
 /// Who builds an image, and where it goes.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -45,6 +48,10 @@ pub fn target(
     let mut spec = spec(args, flavors)?;
     let builder = spec.image_builder.get_or_insert_with(default_builder);
     use_host(builder, host)?;
+    if args.allow_local_registry {
+        allow_local_registry(builder, flavors)?;
+    }
+    let may_be_local = takes_local_registries(&builder.flavor, flavors);
     let in_stack_file = spec.container_registry.is_some();
     if let Some(uri) = &args.registry {
         spec.container_registry = Some(registry_at(uri));
@@ -69,7 +76,7 @@ pub fn target(
     if !push {
         stack.container_registry = None;
     }
-    stack.validate()?;
+    validate(&stack, may_be_local)?;
     Ok(Target {
         builder,
         registry: stack.container_registry.clone(),
@@ -120,11 +127,16 @@ pub fn pipeline_stack(
         settings: args.settings.clone(),
         registry: args.registry.clone(),
         artifact_store: args.artifact_store.clone(),
+        allow_local_registry: args.allow_local_registry,
         ..TargetArgs::default()
     };
     let mut spec = spec(&args, flavors)?;
     let builder = spec.image_builder.get_or_insert_with(default_builder);
     use_host(builder, host)?;
+    if args.allow_local_registry {
+        allow_local_registry(builder, flavors)?;
+    }
+    let may_be_local = takes_local_registries(&builder.flavor, flavors);
     if let Some(uri) = &args.registry {
         spec.container_registry = Some(registry_at(uri));
     }
@@ -132,7 +144,7 @@ pub fn pipeline_stack(
         spec.artifact_store = Some(artifact_store_at(uri));
     }
     let stack = flavors.stack(&spec)?;
-    stack.validate()?;
+    validate(&stack, may_be_local)?;
     Ok(stack)
 }
 
@@ -155,6 +167,55 @@ fn use_host(builder: &mut ComponentSpec, host: Option<&str>) -> Result<()> {
     }
     builder.config.insert("host".into(), host.into());
     Ok(())
+}
+
+/// `--allow-local-registry` is a setting of the builders that have it.
+fn allow_local_registry(builder: &mut ComponentSpec, flavors: &FlavorRegistry) -> Result<()> {
+    if !takes_local_registries(&builder.flavor, flavors) {
+        let message = format!(
+            "--allow-local-registry is for builders in a place that may reach this machine's registries, and the \
+             builder `{}` knows no such setting",
+            builder.flavor
+        );
+        let able = flavors
+            .list(ComponentKind::ImageBuilder)
+            .map(|flavor| flavor.name());
+        let able: Vec<&str> = able
+            .filter(|name| takes_local_registries(name, flavors))
+            .collect();
+        return Err(Error::new(ErrorKind::Unsupported, message)
+            .with_hint(format!("Leave it out, or build with: {}.", able.join(", "))));
+    }
+    builder
+        .config
+        .retain(|key, _| key.replace('-', "_") != LOCAL_REGISTRY_KEY);
+    builder.config.insert(LOCAL_REGISTRY_KEY.into(), true.into());
+    Ok(())
+}
+
+/// Whether a flavor of builder can be told that it reaches this machine's registries.
+fn takes_local_registries(flavor: &str, flavors: &FlavorRegistry) -> bool {
+    let flavor = flavors.get(ComponentKind::ImageBuilder, flavor);
+    flavor.is_ok_and(|flavor| {
+        let schema = flavor.schema().as_value();
+        schema["properties"].get(LOCAL_REGISTRY_KEY).is_some()
+    })
+}
+
+/// Checks the stack; a registry that the builder is not told to reach is told with the option that does.
+fn validate(stack: &Stack, may_be_local: bool) -> Result<()> {
+    let registry = stack.container_registry.as_ref();
+    let out_of_reach = registry.is_some_and(|registry| registry.is_local())
+        && stack
+            .image_builder
+            .as_ref()
+            .is_some_and(|builder| !builder.reaches_local_registries());
+    stack
+        .validate()
+        .map_err(|error| match may_be_local && out_of_reach {
+            true => error.with_hint("Where the builder does reach it, say --allow-local-registry."),
+            false => error,
+        })
 }
 
 fn registry_at(uri: &str) -> ComponentSpec {
@@ -209,4 +270,28 @@ pub fn read_stack_file(path: &Path) -> Result<StackSpec> {
                  labels; each component has flavor and config.",
             )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder(flavor: &str) -> ComponentSpec {
+        component(flavor, "allow-local-registry", "false")
+    }
+
+    #[test]
+    fn a_local_registry_is_allowed_where_the_builder_knows_it_and_refused_elsewhere() {
+        let flavors = wharf::flavors();
+        let mut kaniko = builder("kaniko");
+        allow_local_registry(&mut kaniko, &flavors).unwrap();
+        assert_eq!(json!(kaniko.config), json!({"allow_local_registry": true}));
+        let error = allow_local_registry(&mut builder("aws"), &flavors).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(
+            error.report().contains("build with: kaniko"),
+            "{}",
+            error.report()
+        );
+    }
 }
