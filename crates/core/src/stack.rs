@@ -39,10 +39,10 @@ impl Stack {
         let problems = self.problems();
         let message = match problems.as_slice() {
             [] => return Ok(()),
-            [one] => format!("the stack `{}` does not work: {one}", self.name),
+            [one] => format!("{} does not work: {one}", called(&self.name)),
             many => format!(
-                "the stack `{}` has {} problems:\n  - {}",
-                self.name,
+                "{} has {} problems:\n  - {}",
+                called(&self.name),
                 many.len(),
                 many.join("\n  - ")
             ),
@@ -101,6 +101,14 @@ impl Stack {
                 store.uri()
             )
         })
+    }
+}
+
+/// A stack for people, with its name if it has one: those made from options have none.
+pub(crate) fn called(name: &str) -> String {
+    match name {
+        "" => "the stack".to_owned(),
+        name => format!("the stack `{name}`"),
     }
 }
 
@@ -191,7 +199,7 @@ mod tests {
         };
         let message = stack.validate().unwrap_err().message().to_owned();
         for part in [
-            "3 problems",
+            "the stack `s` has 3 problems",
             "add a container registry",
             "artifact store (s3)",
             "Third.",
@@ -218,6 +226,8 @@ mod tests {
             problems.contains("from this machine only") && problems.contains("not `/tmp/x`"),
             "{problems}"
         );
+        let message = stack.validate().unwrap_err().message().to_owned();
+        assert!(message.starts_with("the stack has 3 problems"), "{message}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{ComponentKind, Constructor, Flavor};
 use crate::artifact_store::{ArtifactStore, LocalArtifactStore, LocalArtifactStoreConfig};
 use crate::builder::{ImageBuilder, MemoryImageBuilder};
 use crate::registry::{ContainerRegistry, FlavoredRegistry, RegistryConfig, RegistryFlavor};
-use crate::stack::{ComponentSpec, Stack, StackSpec};
+use crate::stack::{ComponentSpec, Stack, StackSpec, called};
 use crate::{Error, ErrorKind, Result};
 
 /// The flavors a program knows, sorted by kind and name.
@@ -194,7 +194,8 @@ fn all_of(stack: &str, errors: &[Error]) -> Error {
         .map(|error| error.report().replace('\n', "\n  "))
         .collect();
     let message = format!(
-        "the stack `{stack}` has {} problems:\n  - {}",
+        "{} has {} problems:\n  - {}",
+        called(stack),
         errors.len(),
         lines.join("\n  - ")
     );
