@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
@@ -17,6 +16,8 @@ use crate::support::World;
 struct Proxy {
     address: SocketAddr,
     open: Arc<watch::Sender<bool>>,
+    /// Connections that were not taken.
+    refused: Arc<watch::Sender<usize>>,
 }
 
 impl Proxy {
@@ -24,11 +25,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let open = Arc::new(watch::channel(true).0);
-        let state = open.clone();
+        let refused = Arc::new(watch::channel(0).0);
+        let (state, count) = (open.clone(), refused.clone());
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let (server, mut state) = (server.clone(), state.subscribe());
                 if !*state.borrow_and_update() {
+                    count.send_modify(|count| *count += 1);
                     continue;
                 }
                 tokio::spawn(async move {
@@ -40,13 +43,19 @@ impl Proxy {
                 });
             }
         });
-        Self { address, open }
+        Self {
+            address,
+            open,
+            refused,
+        }
     }
 
-    /// Breaks every connection and takes no new one for a while.
-    async fn cut(&self, time: Duration) {
+    /// Breaks every connection and takes no new one until so many were tried.
+    async fn cut(&self, attempts: usize) {
         self.open.send_replace(false);
-        tokio::time::sleep(time).await;
+        let mut refused = self.refused.subscribe();
+        let enough = *refused.borrow() + attempts;
+        refused.wait_for(|refused| *refused >= enough).await.unwrap();
         self.open.send_replace(true);
     }
 }
@@ -100,7 +109,7 @@ async fn a_build_survives_an_api_server_that_goes_away_and_no_line_is_lost() {
             {
                 lines.push(line.line);
                 if [10, 40].contains(&lines.len()) {
-                    proxy.cut(Duration::from_millis(1500)).await;
+                    proxy.cut(4).await;
                 }
             }
         }
@@ -133,7 +142,7 @@ async fn a_connection_that_breaks_in_the_context_is_told_and_leaves_nothing() {
             if matches!(&event.event, BuildEvent::Context(progress) if progress.bytes > 20_000_000) && !is_cut
             {
                 is_cut = true;
-                proxy.cut(Duration::from_millis(500)).await;
+                proxy.cut(1).await;
             }
         }
         is_cut
