@@ -15,8 +15,8 @@ use wharf_core::flavor::Flavor;
 use wharf_core::flavor::known::{AwsImageBuilderConfig, CodeBuildEnvironment, PasswordStore};
 use wharf_core::options::BuildOption;
 use wharf_core::stack::Stack;
-use wharf_core::{ArchiveFormat, Digest, Error, ErrorKind, Platform, Result, Secret};
-use wharf_registry::{RegistryClient, confirm_pushed};
+use wharf_core::{ArchiveFormat, Digest, Error, ErrorKind, Platform, Result, Secret, random_name};
+use wharf_registry::{RegistryClient, confirm_pushed, prepare_push};
 
 use crate::buildspec::DIGEST_VARIABLE;
 use crate::cleanup::Cleanup;
@@ -92,7 +92,7 @@ impl AwsImageBuilder {
             Login::Password { password, .. } => events.clone().redacting([password.clone()]),
             _ => events.clone(),
         };
-        prepare_push(&plan).await?;
+        prepare_push(&plan.registry, &plan.names).await?;
         let source = read_source(&plan, &events).await?;
         let ended = match self.attempt(&plan, &source, &login, &events, cleanup).await? {
             // Somebody who built the same files deleted them after his build, before this one fetched them.
@@ -146,7 +146,7 @@ impl AwsImageBuilder {
         cleanup: &Cleanup,
     ) -> Result<String> {
         let sdk = self.access.sdk().await?;
-        let token = random_id()?;
+        let token = random_name(16)?;
         let stored = match (login, self.config.registry_password_store) {
             (Login::Password { password, .. }, PasswordStore::SecretsManager) => {
                 Some(self.store_password(&token, password, cleanup).await?)
@@ -193,24 +193,8 @@ impl AwsImageBuilder {
     }
 }
 
-/// Finds out before the build, which may take long, whether its result may be pushed.
-async fn prepare_push(plan: &BuildPlan) -> Result<()> {
-    let client = RegistryClient::new(plan.registry.clone())?;
-    for name in &plan.names {
-        plan.registry.prepare_push(name).await?;
-        match client.check_push(name).await {
-            // CodeBuild may reach a registry that this machine does not.
-            Err(error) if error.kind() == ErrorKind::Unavailable => {}
-            other => other.map_err(|error| error.with_context("image", name.familiar()))?,
-        }
-    }
-    Ok(())
-}
-
 async fn read_source(plan: &BuildPlan, events: &EventSink) -> Result<Source> {
-    let context = plan.context.clone();
-    let scan = blocking(move || context.scan()).await?;
-    scan.warnings.into_iter().for_each(|warning| events.warn(warning));
+    plan.context.check(events).await?;
     let unhashed = Source::prepare(plan)?;
     blocking(move || unhashed.hash()).await
 }
@@ -259,15 +243,6 @@ async fn confirm(plan: &BuildPlan, ended: &Ended, events: &EventSink) -> Result<
         digest = Some(confirm_pushed(&client, name, digest, events).await?);
     }
     digest.ok_or_else(|| Error::new(ErrorKind::Unexpected, "an image without a name was pushed"))
-}
-
-/// A name for one build that no other has.
-fn random_id() -> Result<String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|source| {
-        Error::new(ErrorKind::Unexpected, "there are no random numbers").with_source(source)
-    })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[async_trait]

@@ -54,9 +54,8 @@ impl BuildPlan {
                  s3://bucket/prefix}}`.",
             ));
         };
-        let tagged = |name: &ImageReference| name.with_tag(name.tag_or_latest());
         Ok(Self {
-            names: request.all_names().map(tagged).collect::<Result<_>>()?,
+            names: request.tagged_names()?,
             dockerfile: request.context.dockerfile()?,
             context: request.context.clone(),
             options: request.options.clone(),

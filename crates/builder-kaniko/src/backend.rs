@@ -12,7 +12,8 @@ use wharf_core::event::{BuildEvent, EventSink, Queued};
 use wharf_core::flavor::Flavor;
 use wharf_core::options::BuildOption;
 use wharf_core::stack::Stack;
-use wharf_core::{ArchiveFormat, Error, ErrorKind, Result};
+use wharf_core::{ArchiveFormat, Error, ErrorKind, Result, random_name};
+use wharf_registry::prepare_push;
 
 use crate::arguments::STDIN_CONTEXT;
 use crate::client::Cluster;
@@ -84,7 +85,7 @@ impl KanikoImageBuilder {
             context,
             handover,
         } = prepared?;
-        let name = build_name()?;
+        let name = format!("wharf-{}", random_name(5)?);
         let manifest = Manifest {
             name: &name,
             config: &self.config,
@@ -134,8 +135,8 @@ impl KanikoImageBuilder {
         let hands_over = handover.docker_config.is_some() || handover.ca.is_some();
         let attach = !self.config.store_context_in_artifact_store;
         preflight::check_permissions(&cluster, &preflight::needed(attach, hands_over)).await?;
-        verify::prepare_push(&plan.registry, &plan.names).await?;
-        self.scan(plan, events).await?;
+        prepare_push(&plan.registry, &plan.names).await?;
+        plan.context.check(events).await?;
         let context = match attach {
             true => STDIN_CONTEXT.to_owned(),
             false => self.store_context(request, plan, events).await?,
@@ -145,16 +146,6 @@ impl KanikoImageBuilder {
             context,
             handover,
         })
-    }
-
-    /// Reads the list of files before anything is sent: what is wrong with it is an error now.
-    async fn scan(&self, plan: &BuildPlan, events: &EventSink) -> Result<()> {
-        let context = plan.context.clone();
-        let scan = tokio::task::spawn_blocking(move || context.scan())
-            .await
-            .map_err(stopped)??;
-        scan.warnings.into_iter().for_each(|warning| events.warn(warning));
-        Ok(())
     }
 
     async fn store_context(
@@ -192,18 +183,6 @@ struct Prepared {
     cluster: Cluster,
     context: String,
     handover: Handover,
-}
-
-/// A name that no other build has.
-fn build_name() -> Result<String> {
-    let mut bytes = [0; 5];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Unexpected, "there are no random numbers")
-            .with_source(std::io::Error::from(error))
-    })?;
-    Ok(bytes
-        .iter()
-        .fold("wharf-".to_owned(), |name, byte| name + &format!("{byte:02x}")))
 }
 
 fn stopped(error: tokio::task::JoinError) -> Error {

@@ -37,9 +37,8 @@ impl BuildPlan {
             )
             .with_hint("Name a registry: --registry, or `container_registry` in the stack.")
         })?;
-        let tagged = |name: &ImageReference| name.with_tag(name.tag_or_latest());
         let plan = Self {
-            names: request.all_names().map(tagged).collect::<Result<_>>()?,
+            names: request.tagged_names()?,
             dockerfile: request.context.dockerfile()?,
             context: request.context.clone(),
             options: request.options.clone(),

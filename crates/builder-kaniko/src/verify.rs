@@ -7,26 +7,6 @@ use wharf_core::registry::ContainerRegistry;
 use wharf_core::{Digest, Error, ErrorKind, ImageReference, Result};
 use wharf_registry::{RegistryClient, confirm_pushed};
 
-/// Finds out before the build, which may take long, whether its result may be pushed.
-///
-/// # Errors
-///
-/// The registry's refusal. A registry that only the cluster reaches is none.
-pub(crate) async fn prepare_push(
-    registry: &Arc<dyn ContainerRegistry>,
-    names: &[ImageReference],
-) -> Result<()> {
-    let client = RegistryClient::new(registry.clone())?;
-    for name in names {
-        registry.prepare_push(name).await?;
-        match client.check_push(name).await {
-            Err(error) if error.kind() == ErrorKind::Unavailable => {}
-            other => other.map_err(|error| error.with_context("image", name.familiar()))?,
-        }
-    }
-    Ok(())
-}
-
 /// Checks what the executor left as its last words against the registry, for every name.
 ///
 /// # Errors

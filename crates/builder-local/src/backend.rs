@@ -12,7 +12,7 @@ use wharf_core::flavor::Flavor;
 use wharf_core::options::{BuildOption, BuildSecret};
 use wharf_core::registry::{ContainerRegistry, DockerConfigLocator};
 use wharf_core::{ArchiveFormat, Digest, Error, ErrorKind, ImageReference, Platform, Result, Secret};
-use wharf_registry::{RegistryClient, confirm_pushed};
+use wharf_registry::{RegistryClient, confirm_pushed, prepare_push};
 
 use crate::config::LocalImageBuilderConfig;
 use crate::credentials::Logins;
@@ -122,7 +122,7 @@ impl LocalImageBuilder {
         if let Some(registry) = &request.registry {
             prepare_push(registry, &plan.names).await?;
         }
-        scan_warnings(&plan, &events).await?;
+        plan.context.check(&events).await?;
         let image_id = self
             .build_with(&worker, &plan, secrets, &logins, &events, request)
             .await?;
@@ -291,9 +291,8 @@ fn command_capabilities() -> Capabilities {
 
 fn plan(request: &BuildRequest) -> Result<BuildPlan> {
     request.check_names()?;
-    let tagged = |name: &ImageReference| name.with_tag(name.tag_or_latest());
     Ok(BuildPlan {
-        names: request.all_names().map(tagged).collect::<Result<_>>()?,
+        names: request.tagged_names()?,
         dockerfile: request.context.dockerfile()?,
         context: request.context.clone(),
         options: request.options.clone(),
@@ -313,33 +312,6 @@ fn printable(secrets: &[(String, Vec<u8>)]) -> Vec<Secret> {
         .iter()
         .filter_map(|(_, value)| std::str::from_utf8(value).ok());
     texts.map(|text| Secret::new(text.trim_end())).collect()
-}
-
-/// Reads the list of files before anything is sent: what is wrong with it is an error now, not in the middle
-/// of the build.
-async fn scan_warnings(plan: &BuildPlan, events: &EventSink) -> Result<()> {
-    let context = plan.context.clone();
-    let scan = tokio::task::spawn_blocking(move || context.scan())
-        .await
-        .map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "reading the build context stopped").with_source(source)
-        })??;
-    scan.warnings.into_iter().for_each(|warning| events.warn(warning));
-    Ok(())
-}
-
-/// Finds out before the build, which may take long, whether its result may be pushed.
-async fn prepare_push(registry: &Arc<dyn ContainerRegistry>, names: &[ImageReference]) -> Result<()> {
-    let client = RegistryClient::new(registry.clone())?;
-    for name in names {
-        registry.prepare_push(name).await?;
-        match client.check_push(name).await {
-            // The engine may reach a registry that this machine does not.
-            Err(error) if error.kind() == ErrorKind::Unavailable => {}
-            other => other.map_err(|error| error.with_context("image", name.familiar()))?,
-        }
-    }
-    Ok(())
 }
 
 async fn image_id(engine: &Engine, name: &ImageReference) -> Result<String> {

@@ -13,11 +13,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status};
 use wharf_core::event::EventSink;
-use wharf_core::{Error, Result};
+use wharf_core::{Error, Result, random_name};
 
 use crate::control::{self, CacheRecord, Worker};
 use crate::error::{self, Dockerfile};
-use crate::id;
 use crate::session::serve::{Server, Serving};
 use crate::session::{Session, Transferred};
 use crate::solve::BuildDefinition;
@@ -186,7 +185,7 @@ impl Build {
         events: EventSink,
     ) -> Result<Self> {
         let server = Server::new(session, events)?;
-        let request = definition.into_request(&id::random()?, &server.headers.id)?;
+        let request = definition.into_request(&random_name(16)?, &server.headers.id)?;
         let channel = transport.control().await?;
         let stream = transport.session(&channel, &server.headers).await?;
         Ok(Self {

@@ -24,7 +24,6 @@
 mod client;
 mod control;
 mod error;
-mod id;
 mod lines;
 mod session;
 mod solve;

@@ -1,7 +1,9 @@
 //! What wharf reads of a Dockerfile: the images it starts from, and where a step stands in it.
 
+mod instructions;
 mod steps;
 
+pub use self::instructions::{Instruction, instructions};
 pub use self::steps::step_lines;
 
 /// The images that a Dockerfile names in `FROM` and `COPY --from`, each once, in order.

@@ -21,4 +21,4 @@ mod tls;
 
 pub use client::RegistryClient;
 pub use manifest::RawManifest;
-pub use pushed::confirm_pushed;
+pub use pushed::{confirm_pushed, prepare_push};

@@ -1,9 +1,30 @@
-//! What the registry has after a push.
+//! What registries are asked before and after a push.
+
+use std::sync::Arc;
 
 use wharf_core::event::{BuildEvent, EventSink, ImageDigest, Pushed, Warning};
+use wharf_core::registry::ContainerRegistry;
 use wharf_core::{Digest, Error, ErrorKind, ImageReference, Result};
 
 use crate::RegistryClient;
+
+/// Finds out before a build, which may take long, whether its result may be pushed under these names, and makes ready
+/// what the registry wants to be there, such as a repository.
+///
+/// # Errors
+///
+/// The registry's refusal. One that cannot be reached from here is none: the builder may reach it.
+pub async fn prepare_push(registry: &Arc<dyn ContainerRegistry>, names: &[ImageReference]) -> Result<()> {
+    let client = RegistryClient::new(registry.clone())?;
+    for name in names {
+        registry.prepare_push(name).await?;
+        match client.check_push(name).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {}
+            other => other.map_err(|error| error.with_context("image", name.familiar()))?,
+        }
+    }
+    Ok(())
+}
 
 /// Asks the registry for the digest of an image that was just pushed, and announces it. `told` is what whoever pushed
 /// says it is.

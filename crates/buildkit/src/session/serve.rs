@@ -12,8 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
-use wharf_core::Result;
 use wharf_core::event::EventSink;
+use wharf_core::{Result, random_name};
 
 use super::auth::AuthService;
 use super::file_sync::FileSyncService;
@@ -24,8 +24,8 @@ use super::health::HealthService;
 use super::secrets::SecretsService;
 use super::ssh::SshService;
 use super::{Failures, Session, Transferred};
+use crate::control;
 use crate::transport::{BoxedStream, SessionHeaders};
-use crate::{control, id};
 
 /// All patterns of an ignore file arrive as headers of one request; Go's default limit is the same.
 const MAX_HEADER_BYTES: u32 = 16 << 20;
@@ -88,7 +88,7 @@ impl Server {
             methods.extend(SSH);
         }
         let headers = SessionHeaders {
-            id: id::random()?,
+            id: random_name(16)?,
             shared_key: session.shared_key,
             methods,
         };

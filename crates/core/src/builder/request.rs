@@ -50,6 +50,17 @@ impl BuildRequest {
         std::iter::once(&self.image).chain(&self.tags)
     }
 
+    /// The same names, `latest` standing where there is no tag.
+    ///
+    /// # Errors
+    ///
+    /// None for names that [`check_names`](Self::check_names) has passed.
+    pub fn tagged_names(&self) -> Result<Vec<ImageReference>> {
+        self.all_names()
+            .map(|name| name.with_tag(name.tag_or_latest()))
+            .collect()
+    }
+
     /// Checks what is the same for every builder: no name carries a digest, and every name belongs to the
     /// registry the image is to be pushed to.
     ///

@@ -46,6 +46,7 @@ pub use ignore::{IgnoreRules, MatchedRules};
 pub use scan::{ContextScan, ContextTotals, LARGE_CONTEXT};
 pub use stream::stream_entries;
 
+use crate::event::EventSink;
 use crate::{Error, ErrorKind, Result};
 use entry::MODE_BITS;
 use extra::{Extra, inside};
@@ -257,6 +258,23 @@ impl BuildContext {
     pub fn scan(&self) -> Result<ContextScan> {
         let rules = self.ignore_rules()?;
         scan::scan(self, &rules, &mut Collector::new(&|| false))
+    }
+
+    /// Lists the context in a thread of its own and tells its warnings, before anything of it is sent: what is wrong
+    /// with it is an error then, not in the middle of a build.
+    ///
+    /// # Errors
+    ///
+    /// As [`scan`](Self::scan).
+    pub async fn check(&self, events: &EventSink) -> Result<()> {
+        let context = self.clone();
+        let scan = tokio::task::spawn_blocking(move || context.scan())
+            .await
+            .map_err(|source| {
+                Error::new(ErrorKind::Unexpected, "reading the build context stopped").with_source(source)
+            })??;
+        scan.warnings.into_iter().for_each(|warning| events.warn(warning));
+        Ok(())
     }
 
     /// The root with every link in its path resolved.

@@ -5,17 +5,10 @@
 
 use std::ops::RangeInclusive;
 
+use super::instructions::{Instruction, instructions};
+
 /// Instructions the frontend makes a step of.
 const COUNTED: [&str; 4] = ["RUN", "COPY", "ADD", "WORKDIR"];
-
-#[derive(Debug, PartialEq, Eq)]
-struct Instruction {
-    /// In capitals.
-    keyword: String,
-    arguments: String,
-    first_line: u32,
-    last_line: u32,
-}
 
 /// The lines of the step that BuildKit gives this name, such as `[build 2/5] RUN make`, counted from 1; none if the
 /// file and the name do not fit together.
@@ -56,83 +49,15 @@ fn stage<'a>(instructions: &'a [Instruction], name: Option<&str>) -> Option<&'a 
         Some(name) => starts
             .iter()
             .position(|at| {
-                stage_name(&instructions[*at]).is_some_and(|found| found.eq_ignore_ascii_case(name))
+                instructions[*at]
+                    .stage_name()
+                    .is_some_and(|found| found.eq_ignore_ascii_case(name))
             })
             .or_else(|| name.strip_prefix("stage-")?.parse().ok()),
     }?;
     let start = *starts.get(wanted)?;
     let end = starts.get(wanted + 1).copied().unwrap_or(instructions.len());
     Some(&instructions[start..end])
-}
-
-fn stage_name(from: &Instruction) -> Option<&str> {
-    let mut words = from.arguments.split_whitespace();
-    words.find(|word| word.eq_ignore_ascii_case("as"))?;
-    words.next()
-}
-
-/// Reads a Dockerfile as far as needed: comments, lines that go on, and here-documents.
-fn instructions(text: &str) -> Vec<Instruction> {
-    let escape = if has_backtick_escape(text) { '`' } else { '\\' };
-    let mut out = Vec::new();
-    let mut lines = (1u32..).zip(text.lines());
-    while let Some((first_line, start)) = lines.next() {
-        if is_blank_or_comment(start) {
-            continue;
-        }
-        let mut logical = start.trim().to_owned();
-        let mut last_line = first_line;
-        while logical.ends_with(escape) {
-            logical.pop();
-            let Some((number, next)) = lines.by_ref().find(|(_, line)| !is_blank_or_comment(line)) else {
-                break;
-            };
-            logical.push_str(next.trim_end());
-            last_line = number;
-        }
-        for end in here_documents(&logical) {
-            let end = lines
-                .by_ref()
-                .find(|(_, line)| line.trim_start_matches('\t') == end);
-            last_line = end.map_or(last_line, |(number, _)| number);
-        }
-        let (keyword, arguments) = logical.split_once(char::is_whitespace).unwrap_or((&logical, ""));
-        out.push(Instruction {
-            keyword: keyword.to_uppercase(),
-            arguments: arguments.trim().to_owned(),
-            first_line,
-            last_line,
-        });
-    }
-    out
-}
-
-fn is_blank_or_comment(line: &str) -> bool {
-    let line = line.trim_start();
-    line.is_empty() || line.starts_with('#')
-}
-
-/// The parser directive `# escape=` is taken only from the comments at the top.
-fn has_backtick_escape(text: &str) -> bool {
-    let mut top = text.lines().map_while(|line| line.trim_start().strip_prefix('#'));
-    top.any(|comment| comment.replace(' ', "").eq_ignore_ascii_case("escape=`"))
-}
-
-/// The words that end the here-documents an instruction begins.
-fn here_documents(logical: &str) -> Vec<String> {
-    let takes = ["RUN", "COPY", "ADD"];
-    let keyword = logical.split_whitespace().next().unwrap_or_default();
-    if !takes.iter().any(|known| keyword.eq_ignore_ascii_case(known)) {
-        return Vec::new();
-    }
-    let words = logical
-        .split_whitespace()
-        .filter_map(|word| word.strip_prefix("<<"));
-    let words = words.map(|word| word.trim_start_matches('-').trim_matches(['"', '\'']));
-    words
-        .filter(|word| !word.is_empty() && *word != "<")
-        .map(str::to_owned)
-        .collect()
 }
 
 #[cfg(test)]
@@ -180,15 +105,5 @@ RUN last
         assert_eq!(lines("[other 2/3] RUN one"), None, "an unknown stage");
         assert_eq!(lines("[2/3] RUN one"), None, "several stages and no name");
         assert_eq!(lines("exporting to image"), None);
-    }
-
-    #[test]
-    fn a_backtick_may_be_the_escape() {
-        let found = instructions("# escape=`\nFROM a\nRUN x `\n  y\nRUN c:\\\nRUN z");
-        let lines: Vec<_> = found
-            .iter()
-            .map(|found| (found.first_line, found.last_line))
-            .collect();
-        assert_eq!(lines, [(2, 2), (3, 4), (5, 5), (6, 6)]);
     }
 }

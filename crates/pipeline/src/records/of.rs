@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use wharf_core::{Error, ErrorKind, Result};
+use wharf_core::{Result, random_name};
 
 use super::{BuildRecord, ImageRecord, value_checksum};
 use crate::execute::{Execution, ImageResult, ImageState};
@@ -27,11 +27,11 @@ impl BuildRecord {
     ///
     /// # Errors
     ///
-    /// [`Unexpected`](ErrorKind::Unexpected) when the machine has no random numbers for the id.
+    /// [`Unexpected`](wharf_core::ErrorKind::Unexpected) when the machine has no random numbers for the id.
     pub fn of(plan: &PipelinePlan, execution: &Execution, context: RecordContext) -> Result<Self> {
         let images = || plan.images.iter().zip(&execution.images);
         Ok(Self {
-            id: new_id()?,
+            id: random_name(16)?,
             pipeline: plan.pipeline.clone(),
             created: Timestamp::now(),
             duration_seconds: (execution.duration.as_secs_f64() * 1000.0).round() / 1000.0,
@@ -83,12 +83,4 @@ fn record(plan: &ImagePlan, result: &ImageResult) -> Option<ImageRecord> {
         contains_code: plan.include_files,
         steps: plan.steps.clone(),
     })
-}
-
-fn new_id() -> Result<String> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|source| {
-        Error::new(ErrorKind::Unexpected, "there are no random numbers").with_source(source)
-    })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
