@@ -53,6 +53,7 @@ phases:
     commands: [ 'echo the answer is $ANSWER; i=0; while [ $i -lt 40 ]; do echo line $i; i=$((i+1)); done' ]
 ";
 
+/// The build when it has ended and its log has a place, which may come later.
 async fn wait_for(aws: &Aws, id: &str) -> Value {
     loop {
         let answer = aws
@@ -60,7 +61,7 @@ async fn wait_for(aws: &Aws, id: &str) -> Value {
             .await;
         assert_eq!(answer["buildsNotFound"], json!(["no-such-build:1"]));
         let build = answer["builds"][0].clone();
-        if build["buildComplete"] == true {
+        if build["buildComplete"] == true && build["logs"]["groupName"].is_string() {
             return build;
         }
     }
