@@ -77,13 +77,14 @@ fn stream(
     poll_fn(move |cx| receiver.poll_recv(cx))
 }
 
-/// Sends what is written into it. The writer of the archive hands over whole chunks.
+/// Sends what is written into it, a chunk at a time.
 struct Chunks<'a>(&'a mpsc::Sender<Result<Bytes>>);
 
 impl Write for Chunks<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes))) {
-            Ok(()) => Ok(bytes.len()),
+        let chunk = &bytes[..bytes.len().min(archive::CHUNK)];
+        match self.0.blocking_send(Ok(Bytes::copy_from_slice(chunk))) {
+            Ok(()) => Ok(chunk.len()),
             Err(_) => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
         }
     }

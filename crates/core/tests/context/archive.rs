@@ -269,6 +269,73 @@ fn unzip_restores_modes_and_links() {
     super::random::assert_same(root.path(), &into);
 }
 
+/// Weights, compressed data and text, in files and across the borders of what is compressed at once.
+fn content_of_every_kind(root: &Path) {
+    let mut state = 1_u64;
+    let mut noise = |length: usize| -> Vec<u8> {
+        let next = |_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        (0..length).map(next).collect()
+    };
+    let weights = |noise: Vec<u8>| -> Vec<u8> {
+        let bytes = noise.into_iter().enumerate();
+        bytes
+            .map(|(at, byte)| if at % 2 == 0 { byte } else { 0x3c | (byte & 3) })
+            .collect()
+    };
+    let text = "def loss(batch):\n    return model(batch)\n"
+        .repeat(40_000)
+        .into_bytes();
+    let weights = weights(noise(1_500_000));
+    put(
+        root,
+        "mixed",
+        [&text, &weights, &noise(1_000_000), &text]
+            .map(|part| &part[..])
+            .concat(),
+    );
+    for (name, content) in [
+        ("text", text),
+        ("weights", weights),
+        ("noise", noise(1 << 20)),
+        ("few", noise(99)),
+    ] {
+        put(root, name, content);
+    }
+}
+
+#[test]
+fn other_programs_read_content_of_every_kind() {
+    let (root, place) = (tree(&[]), tree(&[]));
+    content_of_every_kind(root.path());
+    let context = BuildContext::new(root.path());
+    let size: u64 = context.scan().unwrap().totals.bytes;
+    let gzip = archive(&context, ArchiveFormat::TarGz);
+    assert!((gzip.len() as u64) < size * 6 / 10, "{} of {size}", gzip.len());
+    let tar = ["-xzf", "-", "-C", place.path().to_str().unwrap()];
+    assert_eq!(read_by("tar", &tar, &gzip), (String::new(), String::new()));
+    super::random::assert_same(root.path(), place.path());
+
+    let zip = place.path().join("x.zip");
+    fs::write(&zip, archive(&context, ArchiveFormat::Zip)).unwrap();
+    let (zip, into) = (zip.to_str().unwrap(), place.path().join("out"));
+    if installed("python3") {
+        let arguments = ["-m", "zipfile", "-e", zip, into.to_str().unwrap()];
+        assert_eq!(
+            read_by("python3", &arguments, &[]),
+            (String::new(), String::new())
+        );
+        super::random::assert_same(root.path(), &into);
+    }
+    if installed("unzip") {
+        assert_eq!(read_by("unzip", &["-tqq", zip], &[]).1, "");
+    }
+}
+
 #[test]
 fn python_reads_the_zip() {
     if !installed("python3") {

@@ -6,7 +6,10 @@
 //! therefore have the same archive if they were made under the same umask, because git itself only keeps
 //! whether a file is executable.
 
+mod compress;
 mod gzip;
+mod huffman;
+mod ordered;
 mod tar;
 mod zip;
 
@@ -38,10 +41,10 @@ pub enum ArchiveFormat {
     /// POSIX tar, with PAX records where a value does not fit the header.
     #[serde(rename = "tar")]
     Tar,
-    /// The same, compressed with gzip at level 6.
+    /// The same as gzip: at level 6, but for what gets no smaller by looking for repetitions.
     #[serde(rename = "tar.gz")]
     TarGz,
-    /// Zip with Unix modes and links, compressed with deflate at level 6, zip64 where it is needed.
+    /// Zip with Unix modes and links, compressed as a `tar.gz` is, zip64 where it is needed.
     #[serde(rename = "zip")]
     Zip,
 }
@@ -110,6 +113,9 @@ pub struct ArchiveSummary {
 impl BuildContext {
     /// Writes an archive of [`archive_entries`](Self::archive_entries), reading the files as it goes: memory is
     /// needed for the list of entries, not for what is in them.
+    ///
+    /// Compressed formats use as many threads as there are cores, 16 at most, and about a MiB of memory for each; the
+    /// bytes do not depend on their number.
     ///
     /// `progress` is told the bytes of content that are in the archive so far and the sum they will come to,
     /// whatever the format: at the start, then every MiB or so, and at the end.

@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use super::Layout;
-use super::gzip::Deflate;
+use super::compress::SEGMENT;
+use super::ordered::{Item, Ordered};
 use crate::context::entry::{ContextEntry, EntryKind};
 
 const LOCAL_HEADER: u32 = 0x0403_4b50;
@@ -42,15 +43,26 @@ const ZIP64_FILE: u64 = 0xf000_0000;
 pub(super) struct Zip<W> {
     out: W,
     offset: u64,
-    deflate: Deflate,
-    crc: crc32fast::Hasher,
+    /// What was given of the current file and is not compressed yet.
+    content: Vec<u8>,
+    queue: Ordered<Mark>,
+    /// The entry that is being written; others wait in the queue.
     current: Option<Record>,
+    checksum: crc32fast::Hasher,
     records: Vec<Record>,
+}
+
+/// Where an entry begins and ends among the segments.
+enum Mark {
+    Begin(Box<Record>),
+    End,
 }
 
 /// What the central directory says about an entry.
 struct Record {
     name: Vec<u8>,
+    /// Where a link points to; empty for others.
+    target: Vec<u8>,
     attributes: u32,
     method: u16,
     checksum: u32,
@@ -66,9 +78,10 @@ impl<W: Write> Zip<W> {
         Self {
             out,
             offset: 0,
-            deflate: Deflate::new(),
-            crc: crc32fast::Hasher::new(),
+            content: Vec::new(),
+            queue: Ordered::new(),
             current: None,
+            checksum: crc32fast::Hasher::new(),
             records: Vec::new(),
         }
     }
@@ -77,48 +90,80 @@ impl<W: Write> Zip<W> {
         self.offset += bytes.len() as u64;
         self.out.write_all(bytes)
     }
-}
 
-impl<W: Write> Layout for Zip<W> {
-    fn begin(&mut self, entry: &ContextEntry) -> io::Result<()> {
-        let target = match &entry.kind {
-            EntryKind::Symlink { target } => target.as_os_str().as_bytes(),
-            _ => &[],
-        };
-        let record = Record::new(entry, target, self.offset)?;
+    fn put_ready(&mut self) -> io::Result<()> {
+        while let Some(item) = self.queue.ready()? {
+            self.put_item(item)?;
+        }
+        Ok(())
+    }
+
+    fn put_item(&mut self, item: Item<Mark>) -> io::Result<()> {
+        match item {
+            Item::Mark(Mark::Begin(record)) => self.put_header(*record),
+            Item::Mark(Mark::End) => self.put_descriptor(),
+            Item::Segment(segment) => {
+                if let Some(record) = &mut self.current {
+                    record.compressed += segment.compressed.len() as u64;
+                }
+                self.checksum.combine(&segment.checksum);
+                self.put(&segment.compressed)
+            }
+        }
+    }
+
+    fn put_header(&mut self, mut record: Record) -> io::Result<()> {
+        record.offset = self.offset;
         self.put(&record.local_header())?;
-        self.put(target)?;
+        self.put(&record.target)?;
         self.current = Some(record);
         Ok(())
     }
 
-    fn content(&mut self, piece: &[u8]) -> io::Result<()> {
-        let Some(record) = &mut self.current else {
-            return Ok(());
-        };
-        self.crc.update(piece);
-        let written = self.deflate.write(piece, &mut self.out)?;
-        record.compressed += written;
-        self.offset += written;
-        Ok(())
-    }
-
-    fn end(&mut self) -> io::Result<()> {
+    fn put_descriptor(&mut self) -> io::Result<()> {
         let Some(mut record) = self.current.take() else {
             return Ok(());
         };
         if record.method == DEFLATED {
-            let written = self.deflate.finish(&mut self.out)?;
-            record.compressed += written;
-            self.offset += written;
-            record.checksum = std::mem::take(&mut self.crc).finalize();
+            record.checksum = std::mem::take(&mut self.checksum).finalize();
             self.put(&record.descriptor())?;
         }
         self.records.push(record);
         Ok(())
     }
+}
+
+impl<W: Write> Layout for Zip<W> {
+    fn begin(&mut self, entry: &ContextEntry) -> io::Result<()> {
+        self.queue.mark(Mark::Begin(Box::new(Record::new(entry)?)));
+        self.put_ready()
+    }
+
+    fn content(&mut self, mut piece: &[u8]) -> io::Result<()> {
+        while !piece.is_empty() {
+            if self.content.len() == SEGMENT {
+                self.queue.compress(std::mem::take(&mut self.content), false);
+                self.put_ready()?;
+            }
+            let (now, later) = piece.split_at(piece.len().min(SEGMENT - self.content.len()));
+            self.content.extend_from_slice(now);
+            piece = later;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        if !self.content.is_empty() {
+            self.queue.compress(std::mem::take(&mut self.content), true);
+        }
+        self.queue.mark(Mark::End);
+        self.put_ready()
+    }
 
     fn finish(&mut self) -> io::Result<()> {
+        while let Some(item) = self.queue.rest()? {
+            self.put_item(item)?;
+        }
         let start = self.offset;
         let records = std::mem::take(&mut self.records);
         for record in &records {
@@ -130,7 +175,11 @@ impl<W: Write> Layout for Zip<W> {
 }
 
 impl Record {
-    fn new(entry: &ContextEntry, target: &[u8], offset: u64) -> io::Result<Self> {
+    fn new(entry: &ContextEntry) -> io::Result<Self> {
+        let target = match &entry.kind {
+            EntryKind::Symlink { target } => target.as_os_str().as_bytes(),
+            _ => &[],
+        };
         let (kind, slash, dos) = match entry.kind {
             EntryKind::File => (0o100_000, "", 0),
             EntryKind::Directory => (0o040_000, "/", 0x10),
@@ -146,9 +195,10 @@ impl Record {
             attributes: ((kind | entry.mode) << 16) | dos,
             method: if entry.size == 0 { STORED } else { DEFLATED },
             checksum: crc32fast::hash(target),
+            target: target.to_vec(),
             size: entry.size + target.len() as u64,
             compressed: target.len() as u64,
-            offset,
+            offset: 0,
             zip64: entry.size >= ZIP64_FILE,
         })
     }
