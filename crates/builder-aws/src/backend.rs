@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use wharf_aws::{AwsAccess, S3Location};
 use wharf_core::artifact_store::ArtifactInfo;
 use wharf_core::builder::{
-    BuildOutcome, BuildRequest, Capabilities, ContextTransfer, DockerfileDialect, ImageBuilder,
+    BuildOutcome, BuildRequest, Capabilities, ContextTransfer, DockerfileDialect, GarbagePolicy,
+    ImageBuilder, Leftover,
 };
 use wharf_core::event::{BuildEvent, ContextProgress, EventSink, Queued, Warning};
 use wharf_core::flavor::Flavor;
@@ -25,7 +26,7 @@ use crate::plan::{BuildPlan, auth_problem};
 use crate::source::Source;
 use crate::start::Starter;
 use crate::watch::{Ended, Poller, Watch};
-use crate::{config, failure, secret};
+use crate::{config, failure, garbage, secret};
 
 /// How often a build's state and log are asked for.
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -297,6 +298,12 @@ impl ImageBuilder for AwsImageBuilder {
             .and_then(|registry| auth_problem(registry, implicit))
             .into_iter()
             .collect()
+    }
+
+    /// Stops the builds of the project and deletes the stored passwords whose process has ended. A context that was
+    /// uploaded stays for the next build of the same files, or for the bucket's lifecycle rule.
+    async fn collect_garbage(&self, policy: &GarbagePolicy) -> Result<Vec<Leftover>> {
+        garbage::collect(&self.access, &self.config, policy).await
     }
 
     async fn build(&self, request: BuildRequest, events: EventSink) -> Result<BuildOutcome> {

@@ -1,6 +1,7 @@
 //! The variables of a build, and how it logs in to the registry.
 
 use wharf_aws::EcrAddress;
+use wharf_core::builder::Owner;
 use wharf_core::flavor::known::AwsImageBuilderConfig;
 use wharf_core::registry::RegistryAuth;
 use wharf_core::{Error, ErrorKind, Result, Secret};
@@ -37,6 +38,9 @@ pub(crate) enum Value {
     /// In Secrets Manager, under this name.
     Stored(String),
 }
+
+/// Which process waits for the build, see [`Owner`].
+pub(crate) const OWNER_VARIABLE: &str = "WHARF_OWNER";
 
 /// How many bytes the names and values of all variables may have together.
 const LIMIT: usize = 5500;
@@ -88,6 +92,7 @@ pub(crate) fn variables(
         Login::Password { .. } => ("password", region),
         Login::None => ("none", region),
     };
+    found.push(plain(OWNER_VARIABLE, &Owner::this_process().to_string()));
     found.push(plain("WHARF_LOGIN", method));
     found.push(plain("WHARF_REGISTRY", plan.registry.address().domain()));
     found.push(plain("WHARF_REGION", region));

@@ -8,6 +8,7 @@ mod config;
 mod conformance;
 mod environment;
 mod failure;
+mod garbage;
 mod plain_progress;
 mod plan;
 mod secret;

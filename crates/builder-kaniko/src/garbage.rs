@@ -7,13 +7,12 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
-use wharf_core::builder::{GarbagePolicy, Leftover};
+use wharf_core::builder::{GarbagePolicy, Leftover, Owner};
 use wharf_core::{Error, ErrorKind, Result};
 
 use crate::client::Cluster;
 use crate::error::from_kube;
 use crate::manifest::{BUILD_LABEL, MANAGED_BY, OWNER_ANNOTATION};
-use crate::owner::Owner;
 
 /// A job that ended is removed by its own client within moments; after this long there is none.
 const ENDED_FOR: Duration = Duration::from_secs(120);
@@ -102,8 +101,9 @@ fn reason(job: &Job, policy: &GarbagePolicy, now: Timestamp) -> Option<String> {
         .annotations()
         .get(OWNER_ANNOTATION)
         .and_then(|text| text.parse::<Owner>().ok());
-    if owner.is_some_and(|owner| owner.has_ended()) {
-        return Some("the wharf that made it has ended".to_owned());
+    let made = job.creation_timestamp().map(|time| age(time.0, now));
+    if let Some(reason) = policy.reason(owner.as_ref(), made.unwrap_or_default()) {
+        return Some(reason);
     }
     let conditions = job
         .status
@@ -114,12 +114,8 @@ fn reason(job: &Job, policy: &GarbagePolicy, now: Timestamp) -> Option<String> {
             condition.status == "True" && matches!(condition.type_.as_str(), "Complete" | "Failed")
         })
         .filter_map(|condition| condition.last_transition_time.as_ref());
-    if ends.any(|time| age(time.0, now) > ENDED_FOR) {
-        return Some("it has ended, and its wharf did not remove it".to_owned());
-    }
-    let age = age(job.creation_timestamp()?.0, now);
-    let limit = policy.older_than?;
-    (age >= limit).then(|| format!("it is older than {} s", limit.as_secs()))
+    ends.any(|time| age(time.0, now) > ENDED_FOR)
+        .then(|| "it has ended, and its wharf did not remove it".to_owned())
 }
 
 fn age(since: Timestamp, now: Timestamp) -> Duration {
@@ -141,7 +137,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::owner::this_process;
 
     fn job(owner: &str, status: Value) -> Job {
         serde_json::from_value(json!({
@@ -168,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_a_running_wharf_made_stays() {
-        let mine = job(&this_process().to_string(), json!({}));
+        let mine = job(&Owner::this_process().to_string(), json!({}));
         assert_eq!(reason_at(&mine, 9999, None), None);
         let foreign = job("elsewhere/1/1", json!({"active": 1}));
         assert_eq!(reason_at(&foreign, 9999, None), None);
@@ -176,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_is_abandoned_goes() {
-        let this = this_process().to_string();
+        let this = Owner::this_process().to_string();
         let (machine, _) = this.split_once('/').unwrap();
         let dead = job(&format!("{machine}/4000000/1"), json!({}));
         assert!(reason_at(&dead, 0, None).unwrap().contains("has ended"));

@@ -16,7 +16,6 @@ mod garbage;
 mod logs;
 mod manifest;
 mod output;
-mod owner;
 mod plan;
 mod pod_watch;
 mod preflight;

@@ -9,13 +9,13 @@ use k8s_openapi::api::core::v1::{
     SecretVolumeSource, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use wharf_core::builder::Owner;
 use wharf_core::flavor::known::{KanikoExecutor, KanikoImageBuilderConfig};
 
 use crate::arguments::{TERMINATION_LOG, arguments};
 use crate::config::PodParts;
 use crate::credentials::Handover;
 use crate::executor::{self, LIKE_BUILDKIT};
-use crate::owner;
 use crate::plan::BuildPlan;
 
 /// The executor's container.
@@ -24,7 +24,7 @@ pub(crate) const CONTAINER: &str = "kaniko";
 pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "wharf");
 /// The label that all objects of one build share; its value is the job's name.
 pub(crate) const BUILD_LABEL: &str = "wharf/build";
-/// Who made it, see [`owner`].
+/// Who made it, see [`Owner`].
 pub(crate) const OWNER_ANNOTATION: &str = "wharf/owner";
 /// The image to be built, for people.
 const IMAGE_ANNOTATION: &str = "wharf/image";
@@ -129,7 +129,7 @@ impl Manifest<'_> {
             .map(|name| name.familiar())
             .unwrap_or_default();
         annotations.insert(IMAGE_ANNOTATION.to_owned(), image);
-        annotations.insert(OWNER_ANNOTATION.to_owned(), owner::this_process().to_string());
+        annotations.insert(OWNER_ANNOTATION.to_owned(), Owner::this_process().to_string());
         ObjectMeta {
             name: Some(self.name.to_owned()),
             namespace: Some(self.config.kubernetes_namespace.clone()),

@@ -242,27 +242,20 @@ async fn amazon_engine_registry_a_dropped_build_is_stopped() {
     request.options.no_cache = true;
     let builder = setup.builder(json!({}));
     let build = builder.build(request, EventSink::discard());
-    let running = async {
-        while setup
-            .service
-            .builds()
+    let running = setup.service.until(async || {
+        let builds = setup.service.builds();
+        builds
             .first()
-            .is_none_or(|build| build["currentPhase"] != "BUILD")
-        {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
+            .is_some_and(|build| build["currentPhase"] == "BUILD")
+    });
     tokio::select! {
         ended = build => panic!("{ended:?}"),
         () = running => {}
     }
-    let gone = async {
-        while setup.service.builds()[0]["buildStatus"] != "STOPPED"
-            || !setup.service.objects(&setup.name).await.is_empty()
-        {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
+    let gone = setup.service.until(async || {
+        setup.service.builds()[0]["buildStatus"] == "STOPPED"
+            && setup.service.objects(&setup.name).await.is_empty()
+    });
     tokio::time::timeout(Duration::from_secs(60), gone)
         .await
         .expect("the build to be stopped");
@@ -279,9 +272,7 @@ async fn amazon_engine_registry_a_build_cancelled_while_it_starts_does_not_stay(
     let builder = setup.builder(json!({}));
     let build = builder.build(request, EventSink::discard());
     let starting = async {
-        while setup.count("StartBuild") == 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        setup.service.called("StartBuild").await;
         cancel.cancel();
     };
     let (result, ()) = tokio::join!(build, starting);

@@ -1,25 +1,66 @@
-//! A process that is killed between the upload and the start of the build.
+//! Processes that are killed: between the upload and the start of a build, and while it runs.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wharf::aws::S3ArtifactStore;
 use wharf::codebuild::AwsImageBuilder;
-use wharf::core::BuildContext;
-use wharf::core::builder::{BuildRequest, ImageBuilder};
+use wharf::core::builder::{BuildRequest, GarbagePolicy, ImageBuilder, Leftover};
 use wharf::core::event::EventSink;
 use wharf::core::flavor::read_config;
+use wharf::core::{BuildContext, ErrorKind};
 use wharf_testkit::codebuild::Fault;
 use wharf_testkit::services;
 
-use super::setup::{Setup, object};
+use super::setup::{Setup, object, unique};
 
 /// Names this very test to the process that is to be killed.
 const CHILD: &str = "amazon::killed::by_hand_the_process_that_is_killed";
 const JOB: &str = "WHARF_TEST_KILLED_JOB";
+
+/// A process that builds.
+struct Victim(Child);
+
+impl Victim {
+    /// Starts a build of this request in another process. `protected` says whether the registry wants a password.
+    fn start(setup: &Setup, request: &BuildRequest, context: &Path, protected: bool) -> Self {
+        let job = json!({
+            "builder": builder(setup),
+            "store": {"path": format!("s3://{}/store", setup.name), "credentials": setup.credentials()},
+            "image": request.image.to_string(),
+            "context": context,
+            "protected": protected,
+        });
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", CHILD, "--ignored"])
+            .env(JOB, job.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    /// Kills it when this has come.
+    async fn kill_after(mut self, moment: impl Future<Output = ()>) {
+        tokio::time::timeout(Duration::from_secs(60), moment)
+            .await
+            .expect("the moment to kill the process");
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn builder(setup: &Setup) -> Value {
+    json!({
+        "code_build_project": setup.name, "build_image": services::codebuild_image(),
+        "implicit_container_registry_auth": false, "credentials": setup.credentials(),
+        "registry_password_store": "secrets_manager",
+    })
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Amazon's services, a Docker engine and a registry"]
@@ -27,33 +68,8 @@ async fn amazon_engine_registry_what_a_killed_process_left_is_used_and_removed()
     let setup = Setup::new().await;
     setup.service.fail("StartBuild", Fault::Throttled, 1000);
     let (request, directory) = setup.request("FROM PARENT\nRUN echo killed\n", &[]);
-    let job = json!({
-        "builder": {
-            "code_build_project": setup.name, "build_image": services::codebuild_image(),
-            "implicit_container_registry_auth": false, "credentials": setup.credentials(),
-        },
-        "store": {"path": format!("s3://{}/store", setup.name), "credentials": setup.credentials()},
-        "image": request.image.to_string(),
-        "context": directory.path(),
-    });
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", CHILD, "--ignored"])
-        .env(JOB, job.to_string())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let starting = async {
-        while setup.count("StartBuild") == 0 {
-            assert!(child.try_wait().unwrap().is_none(), "the process ended by itself");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), starting)
-        .await
-        .expect("the call that starts a build");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let victim = Victim::start(&setup, &request, directory.path(), false);
+    victim.kill_after(setup.service.called("StartBuild")).await;
     setup.service.heal();
     assert_eq!(
         setup.service.objects(&setup.name).await.len(),
@@ -72,15 +88,92 @@ async fn amazon_engine_registry_what_a_killed_process_left_is_used_and_removed()
     setup.assert_nothing_is_left().await;
 }
 
-/// Not a test of its own: the process that the test above kills.
+/// Three builds: one whose process was killed, one whose process waits for it, and one that has ended.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Amazon's services, a Docker engine and a registry"]
+async fn amazon_engine_registry_garbage_is_what_a_killed_process_left() {
+    let setup = Setup::new().await;
+    setup.build_file(json!({}), "FROM PARENT\n").await.outcome();
+    let (mut request, directory) = setup.request("FROM PARENT\nRUN sleep 600\n", &[]);
+    let registry = services::registry_with_password(None);
+    request.image = registry.target_image(Some(&unique("amazon/app")), "1").unwrap();
+    let runs = async |number: usize| {
+        let reached = async || {
+            let builds = setup.service.builds();
+            builds
+                .get(number)
+                .is_some_and(|build| build["currentPhase"] == "BUILD")
+        };
+        setup.service.until(reached).await;
+    };
+    let victim = Victim::start(&setup, &request, directory.path(), true);
+    victim.kill_after(runs(1)).await;
+
+    let (mut request, _directory) = setup.request("FROM PARENT\nRUN sleep 500\n", &[]);
+    request.options.no_cache = true;
+    let cancel = request.cancel.clone();
+    let waiting = setup.builder(json!({}));
+    let waits = waiting.build(request, EventSink::discard());
+    let collects = async {
+        runs(2).await;
+        collect(&setup).await;
+        cancel.cancel();
+    };
+    let (result, ()) = tokio::join!(waits, collects);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
+async fn collect(setup: &Setup) {
+    let builder = AwsImageBuilder::new(read_config(object(builder(setup))).unwrap()).unwrap();
+    let ids: Vec<Value> = setup
+        .service
+        .builds()
+        .iter()
+        .map(|build| build["id"].clone())
+        .collect();
+    let mine = |leftovers: Vec<Leftover>| -> Vec<Leftover> {
+        // Secrets belong to the account, where other tests have some too.
+        leftovers
+            .into_iter()
+            .filter(|found| found.reason.contains("has ended"))
+            .collect()
+    };
+    let mut policy = GarbagePolicy {
+        dry_run: true,
+        older_than: None,
+    };
+    let seen = mine(builder.collect_garbage(&policy).await.unwrap());
+    assert_eq!(setup.count("StopBuild"), 0);
+    policy.dry_run = false;
+    let removed = mine(builder.collect_garbage(&policy).await.unwrap());
+    assert!(removed.iter().all(|found| found.removed) && !seen.iter().any(|found| found.removed));
+    assert_eq!(removed[0].what, format!("build {}", ids[1].as_str().unwrap()));
+    assert!(
+        removed[1].what.starts_with("secret wharf/registry-password/"),
+        "{removed:?}"
+    );
+    let whats = |found: &[Leftover]| found.iter().map(|found| found.what.clone()).collect::<Vec<_>>();
+    assert_eq!(whats(&seen), whats(&removed));
+    setup
+        .service
+        .until(async || setup.service.builds()[1]["buildStatus"] == "STOPPED")
+        .await;
+    assert_eq!(setup.service.builds()[2]["buildStatus"], "IN_PROGRESS");
+    assert_eq!(mine(builder.collect_garbage(&policy).await.unwrap()), []);
+}
+
+/// Not a test of its own: the process that the tests above kill.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "is started by another test"]
 async fn by_hand_the_process_that_is_killed() {
-    let job: serde_json::Value = serde_json::from_str(&std::env::var(JOB).unwrap()).unwrap();
+    let job: Value = serde_json::from_str(&std::env::var(JOB).unwrap()).unwrap();
     let builder = AwsImageBuilder::new(read_config(object(job["builder"].clone())).unwrap()).unwrap();
     let context = BuildContext::new(Path::new(job["context"].as_str().unwrap()));
     let mut request = BuildRequest::new(job["image"].as_str().unwrap().parse().unwrap(), context);
-    request.registry = Some(services::open_registry());
+    request.registry = Some(match job["protected"] == true {
+        true => services::registry_with_password(None),
+        false => services::open_registry(),
+    });
     let store = S3ArtifactStore::new(read_config(object(job["store"].clone())).unwrap()).unwrap();
     request.artifact_store = Some(Arc::new(store));
     let outcome = builder.build(request, EventSink::discard()).await;

@@ -87,11 +87,9 @@ async fn amazon_engine_an_upload_that_fails_or_is_dropped_leaves_nothing() {
             .await
             .is_err()
     );
-    let gone = async {
-        while setup.service.unfinished_uploads(&setup.name).await > 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
+    let gone = setup
+        .service
+        .until(async || setup.service.unfinished_uploads(&setup.name).await == 0);
     tokio::time::timeout(Duration::from_secs(20), gone)
         .await
         .expect("the parts to be removed");

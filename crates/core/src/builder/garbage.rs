@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Owner;
+
 /// What counts as left behind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GarbagePolicy {
@@ -12,6 +14,18 @@ pub struct GarbagePolicy {
     pub older_than: Option<Duration>,
     /// Only say what would be removed.
     pub dry_run: bool,
+}
+
+impl GarbagePolicy {
+    /// How it is known that nobody needs what this process made so long ago. None: somebody may.
+    #[must_use]
+    pub fn reason(&self, owner: Option<&Owner>, age: Duration) -> Option<String> {
+        if owner.is_some_and(Owner::has_ended) {
+            return Some("the wharf that made it has ended".to_owned());
+        }
+        let limit = self.older_than?;
+        (age >= limit).then(|| format!("it is older than {} s", limit.as_secs()))
+    }
 }
 
 /// Something that a build left behind.

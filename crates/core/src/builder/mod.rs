@@ -3,6 +3,7 @@
 mod capabilities;
 mod garbage;
 mod memory;
+mod owner;
 mod request;
 
 use std::fmt::Debug;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 pub use self::capabilities::{Capabilities, ContextTransfer, DockerfileDialect};
 pub use self::garbage::{GarbagePolicy, Leftover};
 pub use self::memory::MemoryImageBuilder;
+pub use self::owner::Owner;
 pub use self::request::{BuildOutcome, BuildRequest};
 use crate::event::EventSink;
 use crate::stack::Stack;

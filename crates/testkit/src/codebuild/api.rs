@@ -18,6 +18,7 @@ pub(super) async fn codebuild(shared: &Arc<Shared>, operation: &str, call: &Valu
         "StartBuild" => Some(start(shared, call).await),
         "BatchGetBuilds" => Some((200, get(shared, call))),
         "StopBuild" => Some(stop(shared, call)),
+        "ListBuildsForProject" => Some((200, list(shared, call))),
         _ => None,
     }
 }
@@ -126,6 +127,32 @@ pub(super) async fn log_events(shared: &Shared, mut call: Value) -> Answer {
     Some((status, answer))
 }
 
+/// The ids of a project's builds, a few at a time.
+fn list(shared: &Shared, call: &Value) -> Value {
+    const PAGE: usize = 2;
+    let builds = lock(&shared.builds);
+    let mut found: Vec<&Record> = builds
+        .values()
+        .filter(|record| call["projectName"] == record.project.as_str())
+        .collect();
+    found.sort_by(|one, other| one.started.total_cmp(&other.started));
+    if call["sortOrder"] != "ASCENDING" {
+        found.reverse();
+    }
+    let from: usize = call["nextToken"]
+        .as_str()
+        .and_then(|token| token.parse().ok())
+        .unwrap_or(0);
+    let ids: Vec<&str> = found
+        .iter()
+        .skip(from)
+        .take(PAGE)
+        .map(|record| record.id.as_str())
+        .collect();
+    let next = (from + PAGE < found.len()).then(|| (from + PAGE).to_string());
+    json!({"ids": ids, "nextToken": next})
+}
+
 /// Calls the server behind. It checks no signatures.
 pub(super) async fn behind(shared: &Shared, target: &str, call: &Value) -> Value {
     let service = match target.split(['_', '.']).next() {
@@ -134,22 +161,15 @@ pub(super) async fn behind(shared: &Shared, target: &str, call: &Value) -> Value
         Some("secretsmanager") => "secretsmanager",
         _ => "codebuild",
     };
-    let answer = shared
+    let call = shared
         .http
         .post(format!("{}/", shared.behind))
         .header("x-amz-target", target)
         .header("content-type", "application/x-amz-json-1.1")
         .header("authorization", signature(service))
-        .body(call.to_string())
-        .send()
-        .await;
-    match answer {
-        Ok(answer) => answer
-            .text()
-            .await
-            .ok()
-            .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or_default(),
+        .body(call.to_string());
+    match shared.ask(call).await {
+        Ok((_, text)) => serde_json::from_str(&text).unwrap_or_default(),
         Err(error) => json!({"__type": "Unreachable", "message": error.to_string()}),
     }
 }

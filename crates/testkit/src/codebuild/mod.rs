@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::watch;
 
 pub use self::faults::Fault;
 use self::faults::Faults;
@@ -76,7 +77,39 @@ struct Shared {
     calls: Mutex<Vec<String>>,
     /// How many builds each `BatchGetBuilds` asked for.
     polled: Mutex<Vec<usize>>,
+    /// Counts what happens: calls that were answered, changes of builds.
+    news: watch::Sender<u64>,
     http: reqwest::Client,
+}
+
+impl Shared {
+    fn change(&self, build: &str, change: impl FnOnce(&mut Record)) {
+        if let Some(record) = lock(&self.builds).get_mut(build) {
+            change(record);
+        }
+        self.tell();
+    }
+
+    /// Calls the server behind. It serves many threads with state that is not made for that: what it answers with an
+    /// error of its own, or not at all, is asked again, as Amazon's clients do.
+    async fn ask(&self, call: reqwest::RequestBuilder) -> reqwest::Result<(reqwest::StatusCode, String)> {
+        const ATTEMPTS: usize = 4;
+        for _ in 1..ATTEMPTS {
+            let Some(attempt) = call.try_clone() else { break };
+            if let Ok(answer) = attempt.send().await
+                && !answer.status().is_server_error()
+                && let (status, Ok(text)) = (answer.status(), answer.text().await)
+            {
+                return Ok((status, text));
+            }
+        }
+        let answer = call.send().await?;
+        Ok((answer.status(), answer.text().await?))
+    }
+
+    fn tell(&self) {
+        self.news.send_modify(|count| *count += 1);
+    }
 }
 
 impl CodeBuild {
@@ -97,6 +130,7 @@ impl CodeBuild {
             builds: Mutex::default(),
             calls: Mutex::default(),
             polled: Mutex::default(),
+            news: watch::Sender::default(),
             http: reqwest::Client::builder()
                 .no_proxy()
                 .build()
@@ -174,13 +208,13 @@ impl CodeBuild {
             .shared
             .http
             .request(method, format!("{}/{path}", self.shared.behind));
-        let answer = call
-            .header("authorization", api::signature("s3"))
-            .send()
-            .await
-            .expect("an answer");
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
-        answer.text().await.expect("a text")
+        let answer = self
+            .shared
+            .ask(call.header("authorization", api::signature("s3")))
+            .await;
+        let (status, text) = answer.expect("an answer");
+        assert!(status.is_success(), "{path}: {status}: {text}");
+        text
     }
 
     /// From now on, so many calls of an operation fail. Operations are named `StartBuild`, `GetLogEvents`, and for S3
@@ -203,6 +237,21 @@ impl CodeBuild {
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
         lock(&self.shared.calls).clone()
+    }
+
+    /// Waits until something holds. Looks again whenever a call was answered or a build changed.
+    pub async fn until(&self, holds: impl AsyncFn() -> bool) {
+        let mut news = self.shared.news.subscribe();
+        while !holds().await {
+            // The other end lives as long as this service.
+            let _ = news.changed().await;
+        }
+    }
+
+    /// Waits until an operation was called; see [`fail`](Self::fail) for the names.
+    pub async fn called(&self, operation: &str) {
+        self.until(async || self.calls().iter().any(|call| call == operation))
+            .await;
     }
 
     /// How many builds each call of `BatchGetBuilds` asked for.

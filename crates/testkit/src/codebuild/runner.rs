@@ -22,11 +22,7 @@ const BATCH: usize = 50;
 /// Runs a build to its end, whatever that is.
 pub(super) async fn run(shared: Arc<Shared>, record: Record, buildspec: Value) {
     let id = record.id.clone();
-    let change = |change: &dyn Fn(&mut Record)| {
-        if let Some(record) = lock(&shared.builds).get_mut(&id) {
-            change(record);
-        }
-    };
+    let change = |change: &dyn Fn(&mut Record)| shared.change(&id, change);
     tokio::time::sleep(shared.behaviour.log_delay).await;
     change(&|record| {
         record.phase("QUEUED", "SUCCEEDED", None);
@@ -67,9 +63,9 @@ async fn provision(shared: &Arc<Shared>, record: &Record, buildspec: Value) -> &
         .to_owned();
     let failed = |message: String, code: &str| {
         let context = json!({"statusCode": code, "message": message});
-        if let Some(record) = lock(&shared.builds).get_mut(&record.id) {
-            end_running_phase(record, "FAILED", Some(context));
-        }
+        shared.change(&record.id, |record| {
+            end_running_phase(record, "FAILED", Some(context))
+        });
         "FAILED"
     };
     if !has_image(&shared.engine, &image).await {
@@ -165,9 +161,9 @@ async fn follow(
     let (sender, receiver) = mpsc::unbounded_channel();
     let writer = tokio::spawn(write_log(Arc::clone(shared), record.clone(), receiver));
     let mut lines = BufReader::new(output).lines();
-    if let Some(record) = lock(&shared.builds).get_mut(&record.id) {
-        record.phase("PROVISIONING", "SUCCEEDED", None);
-    }
+    shared.change(&record.id, |record| {
+        record.phase("PROVISIONING", "SUCCEEDED", None)
+    });
     read(shared, record, &mut lines, &sender).await?;
     drop(sender);
     let _ = child.wait().await?;
@@ -188,7 +184,7 @@ async fn read(
             continue;
         };
         let event: Value = serde_json::from_str(event).unwrap_or_default();
-        if let Some(record) = lock(&shared.builds).get_mut(&record.id) {
+        shared.change(&record.id, |record| {
             if let (Some(phase), Some(status)) = (event["phase"].as_str(), event["status"].as_str()) {
                 record.phase(
                     phase,
@@ -199,7 +195,7 @@ async fn read(
             if let (Some(name), Some(value)) = (event["exported"].as_str(), event["value"].as_str()) {
                 record.exported.push((name.to_owned(), value.to_owned()));
             }
-        }
+        });
         if event["end"] == true {
             return Ok(());
         }
@@ -274,9 +270,7 @@ async fn write_log(shared: Arc<Shared>, record: Record, mut lines: mpsc::Unbound
             .collect();
         let call = json!({"logGroupName": group, "logStreamName": stream, "logEvents": events});
         behind(&shared, "Logs_20140328.PutLogEvents", &call).await;
-        if let Some(record) = lock(&shared.builds).get_mut(&record.id) {
-            record.log_is_known = true;
-        }
+        shared.change(&record.id, |record| record.log_is_known = true);
     }
 }
 

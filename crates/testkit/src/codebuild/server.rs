@@ -55,6 +55,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         .and_then(access_key);
     let operation = operation(target, &parts.method, key, &body);
     lock(&shared.calls).push(operation.clone());
+    shared.tell();
     let id = key.and_then(|key| key.split('/').next());
     if let Some(fault) = shared.faults.take(&operation, id) {
         let (status, body) = fault.answer(operation.starts_with("s3:"));
@@ -68,10 +69,12 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         Some(_) if operation == "GetLogEvents" => api::log_events(&shared, json()).await,
         _ => None,
     };
-    Ok(match own {
+    let answer = match own {
         Some((status, value)) => respond(status, value.to_string().into()),
         None => hand_on(&shared, &parts, body).await,
-    })
+    };
+    shared.tell();
+    Ok(answer)
 }
 
 /// What stands behind `Credential=` in a signature: `KEY/DATE/REGION/SERVICE/aws4_request`.

@@ -1,34 +1,40 @@
-//! Which process made something in a cluster, so that another one on the same machine can see whether it still
-//! runs.
+//! Which process made something in a cluster or in a cloud, so that another one on the same machine can see whether it
+//! still runs.
 
 use std::fmt;
 use std::fs;
 use std::str::FromStr;
+
+use crate::{Error, ErrorKind, Result};
 
 /// A process on a machine: `<machine>/<id>/<start>`.
 ///
 /// The machine is known by its boot and its namespace of process ids, so that two containers are two machines;
 /// the start tells a process from a later one with the same id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Owner {
+pub struct Owner {
     machine: String,
     process: u32,
     start: u64,
 }
 
-/// The process that runs this.
-pub(crate) fn this_process() -> Owner {
-    let process = std::process::id();
-    Owner {
-        machine: this_machine(),
-        process,
-        start: start_of(process).unwrap_or_default(),
-    }
-}
-
 impl Owner {
+    /// The process that runs this.
+    #[must_use]
+    pub fn this_process() -> Self {
+        let process = std::process::id();
+        Self {
+            machine: this_machine(),
+            process,
+            start: start_of(process).unwrap_or_default(),
+        }
+    }
+
     /// Whether the process is known to have ended: it was on this machine, and is not any more.
-    pub(crate) fn has_ended(&self) -> bool {
+    ///
+    /// Never without `/proc`, as on macOS: there nothing is known.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
         self.machine == this_machine()
             && !self.machine.is_empty()
             && start_of(self.process) != Some(self.start)
@@ -42,19 +48,23 @@ impl fmt::Display for Owner {
 }
 
 impl FromStr for Owner {
-    type Err = ();
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, ()> {
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] for a text that no owner was printed as.
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::new(ErrorKind::InvalidInput, format!("`{text}` names no process"));
         let mut parts = text.split('/');
         let (Some(machine), Some(process), Some(start), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(());
+            return Err(wrong());
         };
         Ok(Self {
             machine: machine.to_owned(),
-            process: process.parse().map_err(drop)?,
-            start: start.parse().map_err(drop)?,
+            process: process.parse().map_err(|_| wrong())?,
+            start: start.parse().map_err(|_| wrong())?,
         })
     }
 }
@@ -90,8 +100,8 @@ mod tests {
 
     #[test]
     fn a_process_that_runs_has_not_ended_and_one_before_it_has() {
-        let this = this_process();
-        assert_eq!(this.to_string().parse(), Ok(this.clone()));
+        let this = Owner::this_process();
+        assert_eq!(this.to_string().parse::<Owner>().unwrap(), this);
         assert!(!this.has_ended());
         let earlier = Owner {
             start: 1,
