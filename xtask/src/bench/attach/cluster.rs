@@ -58,7 +58,14 @@ impl Cluster {
         let digest = digest_of(&cluster.image, machine)?;
         fs::write(cluster.stack_file(), cluster.stack(&digest)?.to_string())?;
         fs::write(cluster.pod_file(), cluster.pod().to_string())?;
+        // What a run that was interrupted has left.
+        cluster.remove_pod()?;
         Ok(cluster)
+    }
+
+    fn remove_pod(&self) -> Result<()> {
+        let delete = ["delete", "--ignore-not-found", "--grace-period=1", "pod", POD];
+        run_quietly(&mut self.kubectl(&delete))
     }
 
     /// A build whose executor throws the context away.
@@ -101,7 +108,7 @@ impl Cluster {
         seen.lines(child.stdout.take().context("kubectl has no output")?, start)?;
         ended_well(&mut child, &attach, &seen.text)?;
         ensure!(tar.wait()?.success(), "tar failed");
-        run_quietly(&mut self.kubectl(&["delete", "--grace-period=1", "pod", POD]))?;
+        self.remove_pod()?;
         seen.sent()
     }
 
