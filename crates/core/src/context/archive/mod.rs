@@ -114,7 +114,7 @@ impl BuildContext {
     /// Writes an archive of [`archive_entries`](Self::archive_entries), reading the files as it goes: memory is
     /// needed for the list of entries, not for what is in them.
     ///
-    /// Compressed formats use as many threads as there are cores, 16 at most, and about a MiB of memory for each; the
+    /// Compressed formats use as many threads as there are cores, 16 at most, and a few MiB of memory for each; the
     /// bytes do not depend on their number.
     ///
     /// `progress` is told the bytes of content that are in the archive so far and the sum they will come to,
