@@ -118,6 +118,12 @@ fn data_root(kind: &str) -> Result<PathBuf> {
         eprintln!("emptying {}: it holds more than {DATA_LIMIT} MiB", data.display());
         remove(&data)?;
     }
+    // An engine that finds the bridge of its last run here deletes that bridge's rules, also when another engine uses
+    // a bridge of this name by now: containers there would reach nothing any more.
+    let networks = data.join("network");
+    if networks.exists() {
+        remove(&networks)?;
+    }
     fs::create_dir_all(&data)?;
     Ok(data)
 }
