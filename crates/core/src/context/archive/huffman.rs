@@ -6,9 +6,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// How much content shares its codes, in bytes: their description is about 150 bytes.
-const BLOCK: usize = 128 << 10;
-
 /// All bytes, and the end of a block.
 const SYMBOLS: usize = 257;
 const END: usize = 256;
@@ -17,52 +14,106 @@ const END: usize = 256;
 const LONGEST: usize = 12;
 const CODES_AT_ONCE: usize = 4;
 
+/// Content whose codes are put together before they go to the others; a multiple of the codes at once.
+const PIECE: usize = 256;
+
+/// Of so much content at a time, in bytes, the first piece is counted. It is a prime number, so that what is counted
+/// does not fall in step with what is in the content.
+const COUNTED_IN: usize = 2039;
+/// About so many times as much content there is as is counted.
+const NOT_COUNTED: u32 = 8;
+/// Below this everything is counted.
+const SMALLEST_SAMPLED: usize = 64 << 10;
+/// With more bytes than this that do not occur, codes for them would cost more than to count everything.
+const MOST_UNSEEN: usize = 32;
+
 const DYNAMIC_CODES: u64 = 2;
 
 /// The order in which RFC 1951 wants the lengths of the codes for lengths: 16, 17 and 18 come first, which are not used.
 const UNUSED_LENGTH_CODES: u32 = 3;
 const LENGTH_CODES: u32 = 19;
+/// What the codes themselves take at the beginning of a block, in bytes.
+const DESCRIPTION: usize = 140;
 
-/// Content as deflate, up to the boundary of a byte; `last` ends the stream.
-pub(super) fn compress(content: &[u8], last: bool) -> Vec<u8> {
-    let mut out = Bits::with_capacity(content.len());
-    let mut blocks = content.chunks(BLOCK).peekable();
-    while let Some(block) = blocks.next() {
-        write_block(&mut out, block, last && blocks.peek().is_none());
+/// A code for each byte that content holds.
+pub(super) struct Codes {
+    lengths: [u8; SYMBOLS],
+    frequencies: [u32; SYMBOLS],
+}
+
+impl Codes {
+    pub(super) fn of(content: &[u8]) -> Self {
+        let frequencies = frequencies(content);
+        let lengths = code_lengths(&frequencies);
+        Self { lengths, frequencies }
     }
-    if last {
-        out.finish()
-    } else {
-        out.finish_with_empty_block()
+
+    /// About how long content of this length gets, in bytes.
+    pub(super) fn expected_size(&self, length: usize) -> usize {
+        let counted: u64 = self.frequencies.iter().copied().map(u64::from).sum();
+        let bits: u64 = self
+            .frequencies
+            .iter()
+            .zip(&self.lengths)
+            .map(|(frequency, length)| u64::from(*frequency) * u64::from(*length))
+            .sum();
+        // Each byte takes twelve bits at most: never more than fits.
+        DESCRIPTION + (length as u64 * bits / counted.max(1) / 8) as usize
+    }
+
+    /// The content these are the codes of, as deflate, up to the boundary of a byte; `last` ends the stream.
+    pub(super) fn encode(&self, content: &[u8], last: bool) -> Vec<u8> {
+        let codes = codes(&self.lengths);
+        let mut out = Bits::with_capacity(self.expected_size(content.len()));
+        out.put(u64::from(last) | DYNAMIC_CODES << 1, 3);
+        write_lengths(&mut out, &self.lengths);
+        out.put_codes(content, &codes, &self.lengths);
+        out.put(u64::from(codes[END]), u32::from(self.lengths[END]));
+        if last {
+            out.finish()
+        } else {
+            out.finish_with_empty_block()
+        }
     }
 }
 
-fn write_block(out: &mut Bits, block: &[u8], last: bool) {
-    let lengths = code_lengths(&frequencies(block));
-    let codes = codes(&lengths);
-    out.put(u64::from(last) | DYNAMIC_CODES << 1, 3);
-    write_lengths(out, &lengths);
-    out.put_codes(block, &codes);
-    out.put_code(codes[END]);
+/// How often each byte occurs, in proportion. Much content is not counted wholly; then a byte that was not seen may be
+/// there all the same.
+fn frequencies(content: &[u8]) -> [u32; SYMBOLS] {
+    let mut sums = if content.len() < SMALLEST_SAMPLED {
+        count(content.chunks(PIECE))
+    } else {
+        let sample = content
+            .chunks(COUNTED_IN)
+            .map(|part| &part[..part.len().min(PIECE)]);
+        let sums = count(sample);
+        match sums.iter().filter(|sum| **sum == 0).count() {
+            0..MOST_UNSEEN => sums.map(|sum| sum * NOT_COUNTED + 1),
+            _ => count(content.chunks(PIECE)),
+        }
+    };
+    sums[END] = 1;
+    sums
 }
 
 /// Several counters, so that equal neighbours do not wait for each other.
-fn frequencies(block: &[u8]) -> [u32; SYMBOLS] {
+fn count<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> [u32; SYMBOLS] {
     let mut lanes = [[0_u32; 256]; 4];
-    let mut groups = block.chunks_exact(4);
-    for group in &mut groups {
-        for (lane, byte) in lanes.iter_mut().zip(group) {
-            lane[usize::from(*byte)] += 1;
+    for piece in pieces {
+        let mut groups = piece.chunks_exact(4);
+        for group in &mut groups {
+            for (lane, byte) in lanes.iter_mut().zip(group) {
+                lane[usize::from(*byte)] += 1;
+            }
         }
-    }
-    for byte in groups.remainder() {
-        lanes[0][usize::from(*byte)] += 1;
+        for byte in groups.remainder() {
+            lanes[0][usize::from(*byte)] += 1;
+        }
     }
     let mut sums = [0; SYMBOLS];
     for (at, sum) in sums[..END].iter_mut().enumerate() {
         *sum = lanes.iter().map(|lane| lane[at]).sum();
     }
-    sums[END] = 1;
     sums
 }
 
@@ -138,15 +189,9 @@ fn limited(depths: &[usize]) -> [usize; LONGEST + 1] {
     counts
 }
 
-#[derive(Clone, Copy, Default)]
-struct Code {
-    /// In the order in which they are written: the first is the lowest.
-    bits: u16,
-    length: u8,
-}
-
-/// The codes that follow from the lengths: RFC 1951, 3.2.2.
-fn codes(lengths: &[u8; SYMBOLS]) -> [Code; SYMBOLS] {
+/// The codes that follow from the lengths (RFC 1951, 3.2.2), in the order in which they are written: the first bit is the
+/// lowest.
+fn codes(lengths: &[u8; SYMBOLS]) -> [u16; SYMBOLS] {
     let mut next = [0_u16; LONGEST + 2];
     for length in lengths.iter().filter(|length| **length > 0) {
         next[usize::from(*length) + 1] += 1;
@@ -154,11 +199,10 @@ fn codes(lengths: &[u8; SYMBOLS]) -> [Code; SYMBOLS] {
     for length in 1..next.len() {
         next[length] = (next[length] + next[length - 1]) << 1;
     }
-    let mut codes = [Code::default(); SYMBOLS];
+    let mut codes = [0; SYMBOLS];
     for (code, length) in codes.iter_mut().zip(lengths).filter(|(_, length)| **length > 0) {
         let place = &mut next[usize::from(*length)];
-        code.bits = place.reverse_bits() >> (16 - length);
-        code.length = *length;
+        *code = place.reverse_bits() >> (16 - length);
         *place += 1;
     }
     codes
@@ -198,38 +242,40 @@ struct Bits {
 impl Bits {
     fn with_capacity(bytes: usize) -> Self {
         Self {
-            bytes: Vec::with_capacity(bytes + 64),
+            bytes: Vec::with_capacity(bytes + bytes / 32 + 2 * PIECE),
             waiting: 0,
             count: 0,
         }
     }
 
     /// Adds the codes of bytes. The state stands in variables of its own, so that it stays in registers.
-    fn put_codes(&mut self, content: &[u8], codes: &[Code; SYMBOLS]) {
-        let (mut waiting, mut count, mut length) = (self.waiting, self.count, self.bytes.len());
-        self.bytes.resize(length + content.len() * LONGEST / 8 + 16, 0);
-        let mut groups = content.chunks_exact(CODES_AT_ONCE);
-        for group in &mut groups {
-            for byte in group {
-                let code = codes[usize::from(*byte)];
-                waiting |= u64::from(code.bits) << count;
-                count += u32::from(code.length);
+    fn put_codes(&mut self, content: &[u8], codes: &[u16; SYMBOLS], lengths: &[u8; SYMBOLS]) {
+        let code = |byte: u8| u64::from(codes[usize::from(byte)]);
+        let length = |byte: u8| u32::from(lengths[usize::from(byte)]);
+        let (mut waiting, mut count) = (self.waiting, self.count);
+        let mut buffer = [0; PIECE * LONGEST / 8 + 8];
+        let mut pieces = content.chunks_exact(PIECE);
+        for piece in &mut pieces {
+            let mut written = 0;
+            for group in piece.chunks_exact(CODES_AT_ONCE) {
+                let (one, two, three, four) = (group[0], group[1], group[2], group[3]);
+                let front = code(one) | code(two) << (length(one) & 63);
+                let back = code(three) | code(four) << (length(three) & 63);
+                let front_length = length(one) + length(two);
+                // With at most 7 bits from before these are 55: never the whole word.
+                waiting |= (front | back << (front_length & 63)) << (count & 63);
+                count += front_length + length(three) + length(four);
+                buffer[written..written + 8].copy_from_slice(&waiting.to_le_bytes());
+                written += (count / 8) as usize;
+                waiting >>= count & 0x38;
+                count &= 7;
             }
-            self.bytes[length..length + 8].copy_from_slice(&waiting.to_le_bytes());
-            length += (count / 8) as usize;
-            // At most 55 bits were there: never the whole word.
-            waiting >>= count & !7;
-            count &= 7;
+            self.bytes.extend_from_slice(&buffer[..written]);
         }
-        self.bytes.truncate(length);
         (self.waiting, self.count) = (waiting, count);
-        for byte in groups.remainder() {
-            self.put_code(codes[usize::from(*byte)]);
+        for byte in pieces.remainder() {
+            self.put(code(*byte), length(*byte));
         }
-    }
-
-    fn put_code(&mut self, code: Code) {
-        self.put(u64::from(code.bits), u32::from(code.length));
     }
 
     /// Adds up to 55 bits.
@@ -259,19 +305,8 @@ impl Bits {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::inflate;
     use super::*;
-
-    fn inflate(compressed: &[u8], size: usize) -> Vec<u8> {
-        let mut content = vec![0; size + 1];
-        let mut inflate = zlib_rs::Inflate::new(false, 15);
-        let status = inflate
-            .decompress(compressed, &mut content, zlib_rs::InflateFlush::Finish)
-            .unwrap();
-        assert_eq!(status, zlib_rs::Status::StreamEnd);
-        assert_eq!(inflate.total_in(), compressed.len() as u64);
-        content.truncate(inflate.total_out() as usize);
-        content
-    }
 
     /// Each byte twice as often as the one before: a tree as deep as can be.
     fn steep(length: usize) -> Vec<u8> {
@@ -283,6 +318,10 @@ mod tests {
         content
     }
 
+    fn compress(content: &[u8], last: bool) -> Vec<u8> {
+        Codes::of(content).encode(content, last)
+    }
+
     #[test]
     fn what_was_compressed_comes_back() {
         let all: Vec<u8> = (0..=255).collect();
@@ -291,9 +330,10 @@ mod tests {
             b"aaaaaaa".to_vec(),
             b"ab".repeat(1000),
             all.repeat(3),
-            steep(BLOCK),
-            steep(3 * BLOCK + 5),
-            [all.repeat(700), vec![7; BLOCK - 1]].concat(),
+            steep(SMALLEST_SAMPLED - 1),
+            steep(1 << 19),
+            [all.repeat(700), vec![7; PIECE + 1]].concat(),
+            seen_only_where_nobody_looks(),
         ];
         for content in contents {
             let whole = compress(&content, true);
@@ -307,9 +347,29 @@ mod tests {
         }
     }
 
+    /// Bytes that are not counted, in front of many that are.
+    fn seen_only_where_nobody_looks() -> Vec<u8> {
+        let counted: Vec<u8> = (0..=255).filter(|byte| byte % 16 != 3).collect();
+        let mut content = counted.repeat(1000);
+        for at in (PIECE..content.len()).step_by(COUNTED_IN) {
+            content[at] = 3;
+        }
+        assert_eq!(frequencies(&content)[3], 1);
+        content
+    }
+
+    #[test]
+    fn the_expected_size_is_about_what_it_gets() {
+        for content in [steep(1 << 19), (0..=255).collect::<Vec<u8>>().repeat(2000)] {
+            let expected = Codes::of(&content).expected_size(content.len());
+            let size = compress(&content, true).len();
+            assert!(expected.abs_diff(size) * 50 < size, "{expected} for {size}");
+        }
+    }
+
     #[test]
     fn codes_are_complete_and_no_longer_than_allowed() {
-        for content in [steep(BLOCK), b"a".to_vec(), (0..=255).collect()] {
+        for content in [steep(1 << 19), b"a".to_vec(), (0..=255).collect()] {
             let lengths = code_lengths(&frequencies(&content));
             let used = lengths.iter().filter(|length| **length > 0);
             assert_eq!(

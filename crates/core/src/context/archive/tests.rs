@@ -12,6 +12,19 @@ fn file(name: &str, content: &'static [u8]) -> ContextEntry {
     ContextEntry::from_bytes(PathBuf::from(name), content.into(), 0o640)
 }
 
+/// What a deflate stream of content of this size holds; it must end where the content does.
+pub(super) fn inflate(compressed: &[u8], size: usize) -> Vec<u8> {
+    let mut content = vec![0; size + 1];
+    let mut inflate = zlib_rs::Inflate::new(false, 15);
+    let status = inflate
+        .decompress(compressed, &mut content, zlib_rs::InflateFlush::Finish)
+        .unwrap();
+    assert_eq!(status, zlib_rs::Status::StreamEnd);
+    assert_eq!(inflate.total_in(), compressed.len() as u64);
+    content.truncate(inflate.total_out() as usize);
+    content
+}
+
 /// The second file promises more than it holds, as one that shrinks does.
 fn broken() -> Vec<ContextEntry> {
     let vanished = ContextEntry {
