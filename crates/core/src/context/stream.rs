@@ -1,6 +1,6 @@
 //! An archive as a stream of chunks.
 
-use std::io::{self, Write};
+use std::io;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -8,12 +8,12 @@ use futures_util::stream::poll_fn;
 use tokio::sync::mpsc;
 
 use super::BuildContext;
-use super::archive::{self, ArchiveFormat};
+use super::archive::{self, ArchiveFormat, Sink};
 use super::entry::ContextEntry;
 use crate::event::ContextProgress;
 use crate::{Error, ErrorKind, Result};
 
-/// Chunks that wait to be taken; each holds at most [`archive::CHUNK`] bytes.
+/// Chunks that wait to be taken; each holds half a MiB or a little more at most.
 const WAITING_CHUNKS: usize = 4;
 
 impl BuildContext {
@@ -63,7 +63,7 @@ fn stream(
         .name("wharf-context".to_owned())
         .spawn(move || {
             let written = entries(&|| sender.is_closed())
-                .and_then(|entries| archive::write(&entries, format, &mut Chunks(&sender), &mut progress));
+                .and_then(|entries| archive::write(&entries, format, &mut Sender(&sender), &mut progress));
             if let Err(error) = written {
                 // Nobody listens any more: then nobody needs to know.
                 let _ = sender.blocking_send(Err(error));
@@ -77,19 +77,12 @@ fn stream(
     poll_fn(move |cx| receiver.poll_recv(cx))
 }
 
-/// Sends what is written into it, a chunk at a time.
-struct Chunks<'a>(&'a mpsc::Sender<Result<Bytes>>);
+/// Sends the chunks themselves.
+struct Sender<'a>(&'a mpsc::Sender<Result<Bytes>>);
 
-impl Write for Chunks<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let chunk = &bytes[..bytes.len().min(archive::CHUNK)];
-        match self.0.blocking_send(Ok(Bytes::copy_from_slice(chunk))) {
-            Ok(()) => Ok(chunk.len()),
-            Err(_) => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl Sink for Sender<'_> {
+    fn chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+        let sent = self.0.blocking_send(Ok(std::mem::take(chunk).into()));
+        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 }

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use super::compress::SEGMENT;
 use super::ordered::{Item, Ordered};
+use super::output::Output;
 
 /// Magic number, deflate, no flags, no time, no hint about the level, unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -20,7 +21,7 @@ pub(super) struct Gzip<W> {
     started: bool,
 }
 
-impl<W: Write> Gzip<W> {
+impl<W: Output> Gzip<W> {
     pub(super) fn new(out: W) -> Self {
         Self {
             out,
@@ -40,9 +41,9 @@ impl<W: Write> Gzip<W> {
     }
 
     fn put(&mut self, item: Item<Infallible>) -> io::Result<()> {
-        let Item::Segment(segment) = item;
+        let Item::Segment(mut segment) = item;
         self.checksum.combine(&segment.checksum);
-        self.out.write_all(&segment.compressed)
+        self.out.give(&mut segment.compressed)
     }
 
     /// Ends the stream.
@@ -59,7 +60,7 @@ impl<W: Write> Gzip<W> {
     }
 }
 
-impl<W: Write> Write for Gzip<W> {
+impl<W: Output> Write for Gzip<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.start()?;
         if self.content.len() == SEGMENT {
@@ -78,3 +79,5 @@ impl<W: Write> Write for Gzip<W> {
         self.out.flush()
     }
 }
+
+impl<W: Output> Output for Gzip<W> {}

@@ -10,26 +10,25 @@ mod compress;
 mod gzip;
 mod huffman;
 mod ordered;
+mod output;
 mod tar;
 mod zip;
 
 use std::fmt;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::output::Sink;
+
+use self::compress::SEGMENT;
+use self::output::Chunks;
 use super::BuildContext;
 use super::entry::{ContextEntry, EntryKind};
 use super::scan::ContextTotals;
 use crate::event::{ContextProgress, Warning};
 use crate::{Error, ErrorKind, Result};
-
-/// How many bytes are handed to the output at once, at most.
-pub(super) const CHUNK: usize = 128 << 10;
-
-/// How many bytes of a file are read at once.
-const READ: usize = 256 << 10;
 
 /// How many bytes of content lie between two reports of progress, at least.
 const PROGRESS_STEP: u64 = 1 << 20;
@@ -135,7 +134,9 @@ impl BuildContext {
         progress: &mut dyn FnMut(ContextProgress),
     ) -> Result<ArchiveSummary> {
         let (entries, warnings) = self.archive_scan_until(&|| false)?;
-        let summary = write(&entries, format, out, progress)?;
+        let mut out = out;
+        let summary = write(&entries, format, &mut out, progress)?;
+        out.flush().map_err(write_failed)?;
         Ok(ArchiveSummary { warnings, ..summary })
     }
 }
@@ -145,8 +146,9 @@ trait Layout {
     /// Called for each entry first.
     fn begin(&mut self, entry: &ContextEntry) -> io::Result<()>;
 
-    /// Called for the content of a file, in pieces, exactly [`ContextEntry::size`] bytes in all.
-    fn content(&mut self, piece: &[u8]) -> io::Result<()>;
+    /// Called for the content of a file, in pieces, exactly [`ContextEntry::size`] bytes in all. Each but the last is
+    /// as large as a segment. It may take the memory, too; what it leaves there is used again.
+    fn content(&mut self, piece: &mut Vec<u8>) -> io::Result<()>;
 
     /// Called for each entry last.
     fn end(&mut self) -> io::Result<()>;
@@ -159,42 +161,38 @@ trait Layout {
 pub(super) fn write(
     entries: &[ContextEntry],
     format: ArchiveFormat,
-    out: &mut dyn Write,
+    sink: &mut dyn Sink,
     progress: &mut dyn FnMut(ContextProgress),
 ) -> Result<ArchiveSummary> {
-    let mut out = Counted { out, bytes: 0 };
+    let mut out = Chunks::new(sink);
     let totals = ContextTotals::of(entries);
     let mut meter = Meter::new(totals.bytes, progress);
-    {
-        let mut out = BufWriter::with_capacity(CHUNK, &mut out);
-        match format {
-            ArchiveFormat::Tar => write_entries(entries, &mut tar::Tar::new(&mut out), &mut meter)?,
-            ArchiveFormat::TarGz => {
-                let mut gzip = gzip::Gzip::new(&mut out);
-                write_entries(entries, &mut tar::Tar::new(&mut gzip), &mut meter)?;
-                gzip.finish().map_err(write_failed)?;
-            }
-            ArchiveFormat::Zip => write_entries(entries, &mut zip::Zip::new(&mut out), &mut meter)?,
+    match format {
+        ArchiveFormat::Tar => write_entries(entries, &mut tar::Tar::new(&mut out), &mut meter)?,
+        ArchiveFormat::TarGz => {
+            let mut gzip = gzip::Gzip::new(&mut out);
+            write_entries(entries, &mut tar::Tar::new(&mut gzip), &mut meter)?;
+            gzip.finish().map_err(write_failed)?;
         }
-        out.flush().map_err(write_failed)?;
+        ArchiveFormat::Zip => write_entries(entries, &mut zip::Zip::new(&mut out), &mut meter)?,
     }
-    out.flush().map_err(write_failed)?;
+    let archive_bytes = out.finish().map_err(write_failed)?;
     meter.done();
     Ok(ArchiveSummary {
         entries: entries.len() as u64,
         files: totals.files,
         content_bytes: totals.bytes,
-        archive_bytes: out.bytes,
+        archive_bytes,
         warnings: Vec::new(),
     })
 }
 
 fn write_entries(entries: &[ContextEntry], layout: &mut dyn Layout, meter: &mut Meter<'_>) -> Result<()> {
-    let mut buffer = vec![0; READ];
+    let mut piece = Vec::new();
     for entry in entries {
         layout.begin(entry).map_err(write_failed)?;
         if entry.kind == EntryKind::File {
-            copy(entry, layout, &mut buffer, meter)?;
+            copy(entry, layout, &mut piece, meter)?;
         }
         layout.end().map_err(write_failed)?;
     }
@@ -204,15 +202,22 @@ fn write_entries(entries: &[ContextEntry], layout: &mut dyn Layout, meter: &mut 
 fn copy(
     entry: &ContextEntry,
     layout: &mut dyn Layout,
-    buffer: &mut [u8],
+    piece: &mut Vec<u8>,
     meter: &mut Meter<'_>,
 ) -> Result<()> {
     let mut content = entry.open()?;
+    let mut read = 0;
     loop {
-        let length = fill(&mut content, buffer).map_err(read_error)?;
-        layout.content(&buffer[..length]).map_err(write_failed)?;
+        // One more than there should be, so that the end is met, and a file that has grown.
+        let rest = usize::try_from(entry.size - read).unwrap_or(usize::MAX);
+        let wanted = rest.saturating_add(1).min(SEGMENT);
+        piece.resize(wanted, 0);
+        let length = fill(&mut content, piece).map_err(read_error)?;
+        piece.truncate(length);
+        read += length as u64;
+        layout.content(piece).map_err(write_failed)?;
         meter.advance(length as u64);
-        if length < buffer.len() {
+        if length < wanted {
             break;
         }
     }
@@ -260,23 +265,6 @@ fn write_failed(source: io::Error) -> Error {
     Error::new(kind, "the archive of the build context could not be written")
         .with_source(source)
         .with_hint(hint)
-}
-
-struct Counted<'a> {
-    out: &'a mut dyn Write,
-    bytes: u64,
-}
-
-impl Write for Counted<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = self.out.write(bytes)?;
-        self.bytes += length as u64;
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }
 
 /// Reports progress, now and then.

@@ -5,11 +5,12 @@
 //! close the archive when they are dropped also do so after an error.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::Layout;
+use super::output::Output;
 use crate::context::entry::{ContextEntry, EntryKind};
 
 const BLOCK: usize = 512;
@@ -26,7 +27,7 @@ pub(super) struct Tar<W> {
     padding: usize,
 }
 
-impl<W: Write> Tar<W> {
+impl<W: Output> Tar<W> {
     pub(super) fn new(out: W) -> Self {
         Self { out, padding: 0 }
     }
@@ -39,7 +40,7 @@ impl<W: Write> Tar<W> {
     }
 }
 
-impl<W: Write> Layout for Tar<W> {
+impl<W: Output> Layout for Tar<W> {
     fn begin(&mut self, entry: &ContextEntry) -> io::Result<()> {
         let name = name(entry);
         let (flag, target) = match &entry.kind {
@@ -57,8 +58,8 @@ impl<W: Write> Layout for Tar<W> {
         self.out.write_all(&header.finish())
     }
 
-    fn content(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.out.write_all(piece)
+    fn content(&mut self, piece: &mut Vec<u8>) -> io::Result<()> {
+        self.out.give(piece)
     }
 
     fn end(&mut self) -> io::Result<()> {

@@ -3,12 +3,12 @@
 //! Written here because names need not be UTF-8, and because the directory at the end, without which nothing
 //! is an archive, must only follow a complete one.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use super::Layout;
-use super::compress::SEGMENT;
 use super::ordered::{Item, Ordered};
+use super::output::Output;
 use crate::context::entry::{ContextEntry, EntryKind};
 
 const LOCAL_HEADER: u32 = 0x0403_4b50;
@@ -43,7 +43,7 @@ const ZIP64_FILE: u64 = 0xf000_0000;
 pub(super) struct Zip<W> {
     out: W,
     offset: u64,
-    /// What was given of the current file and is not compressed yet.
+    /// The piece of the current file that was given last: it is compressed when it is known whether it ends it.
     content: Vec<u8>,
     queue: Ordered<Mark>,
     /// The entry that is being written; others wait in the queue.
@@ -73,7 +73,7 @@ struct Record {
     zip64: bool,
 }
 
-impl<W: Write> Zip<W> {
+impl<W: Output> Zip<W> {
     pub(super) fn new(out: W) -> Self {
         Self {
             out,
@@ -102,12 +102,14 @@ impl<W: Write> Zip<W> {
         match item {
             Item::Mark(Mark::Begin(record)) => self.put_header(*record),
             Item::Mark(Mark::End) => self.put_descriptor(),
-            Item::Segment(segment) => {
+            Item::Segment(mut segment) => {
+                let size = segment.compressed.len() as u64;
                 if let Some(record) = &mut self.current {
-                    record.compressed += segment.compressed.len() as u64;
+                    record.compressed += size;
                 }
                 self.checksum.combine(&segment.checksum);
-                self.put(&segment.compressed)
+                self.offset += size;
+                self.out.give(&mut segment.compressed)
             }
         }
     }
@@ -133,23 +135,21 @@ impl<W: Write> Zip<W> {
     }
 }
 
-impl<W: Write> Layout for Zip<W> {
+impl<W: Output> Layout for Zip<W> {
     fn begin(&mut self, entry: &ContextEntry) -> io::Result<()> {
         self.queue.mark(Mark::Begin(Box::new(Record::new(entry)?)));
         self.put_ready()
     }
 
-    fn content(&mut self, mut piece: &[u8]) -> io::Result<()> {
-        while !piece.is_empty() {
-            if self.content.len() == SEGMENT {
-                self.queue.compress(std::mem::take(&mut self.content), false);
-                self.put_ready()?;
-            }
-            let (now, later) = piece.split_at(piece.len().min(SEGMENT - self.content.len()));
-            self.content.extend_from_slice(now);
-            piece = later;
+    fn content(&mut self, piece: &mut Vec<u8>) -> io::Result<()> {
+        if piece.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let before = std::mem::replace(&mut self.content, std::mem::take(piece));
+        if !before.is_empty() {
+            self.queue.compress(before, false);
+        }
+        self.put_ready()
     }
 
     fn end(&mut self) -> io::Result<()> {
