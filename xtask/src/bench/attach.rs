@@ -9,9 +9,8 @@ use anyhow::{Context, Result, ensure};
 use self::cluster::Cluster;
 use super::ratio::Ratios;
 use super::sample;
+use super::stage::Stage;
 use crate::process::{command, run_quietly};
-use crate::services::machine::Machine;
-use crate::services::run_dir::RunDir;
 
 mod cluster;
 
@@ -68,7 +67,8 @@ impl Rounds {
 }
 
 /// Compares the way of a context into a pod, and says what else was seen: memory, and the time to a running pod.
-pub(super) fn compare(wharf: &Path, run_dir: &RunDir, machine: &mut Machine, runs: usize) -> Result<Ratios> {
+pub(super) fn compare(wharf: &Path, stage: &mut Stage, runs: usize) -> Result<Ratios> {
+    let Stage { run_dir, machine, .. } = stage;
     let folder = run_dir.service("bench")?.join("attach");
     let (large, small) = (folder.join("large"), folder.join("small"));
     sample::write_project(&large, SIZE_MIB)?;

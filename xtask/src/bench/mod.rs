@@ -7,6 +7,7 @@ pub(crate) mod buildx;
 mod pipeline;
 mod ratio;
 mod sample;
+mod stage;
 mod upload;
 
 use std::fs;
@@ -17,12 +18,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use self::buildx::Buildx;
-use self::pipeline::{Pipelines, Place};
+use self::pipeline::Pipelines;
 use self::ratio::Ratios;
+use self::stage::Stage;
 use crate::process::{cargo, command, run};
+use crate::services::lock_set_up;
 use crate::services::machine::Machine;
 use crate::services::run_dir::RunDir;
-use crate::services::{engine, images, known, lock_set_up, registry};
 
 /// Wall time that a build with everything cached may take, in proportion to buildx.
 const BUILD_GOAL: f64 = 0.8;
@@ -87,28 +89,28 @@ pub(crate) struct Options {
 
 /// Runs the task.
 pub(crate) fn run_task(options: &Options) -> Result<()> {
-    let run_dir = RunDir::temporary()?;
-    let mut machine = Machine::default();
-    let tree = run_dir.service("bench")?.join("context");
+    let mut stage = Stage::new(RunDir::temporary()?);
+    let folder = stage.run_dir.service("bench")?;
+    let tree = folder.join("context");
     sample::write(&tree).with_context(|| format!("cannot write {}", tree.display()))?;
     let wharf = build_wharf(options.dev)?;
     let pipelines = Pipelines {
         wharf: &wharf,
-        folder: run_dir.service("bench")?.join("pipelines"),
+        folder: folder.join("pipelines"),
     };
     for subject in &options.subjects {
         let ratios = match subject {
-            Subject::Build => compare_builds(&wharf, &tree, &run_dir, &mut machine, options.runs)?,
-            Subject::Archive => compare_archives(&wharf, &tree, &mut machine, options.runs)?,
+            Subject::Build => compare_builds(&wharf, &tree, &mut stage, options.runs)?,
+            Subject::Archive => compare_archives(&wharf, &tree, &mut stage.machine, options.runs)?,
             Subject::Plan => pipelines.plan(options.runs)?,
-            Subject::Jobs => pipelines.jobs(&place(&run_dir, &mut machine)?, options.runs)?,
+            Subject::Jobs => pipelines.jobs(&stage.place()?, options.runs)?,
             Subject::Unchanged => {
-                let place = place(&run_dir, &mut machine)?;
-                let buildx = Buildx::get(&run_dir.service("bench-unchanged")?)?;
+                let place = stage.place()?;
+                let buildx = Buildx::get(&stage.run_dir.service("bench-unchanged")?)?;
                 pipelines.unchanged(&place, &buildx, &tree, options.runs)?
             }
-            Subject::Upload => upload::compare(&wharf, &run_dir, &mut machine, options.dev, options.runs)?,
-            Subject::Attach => attach::compare(&wharf, &run_dir, &mut machine, options.runs)?,
+            Subject::Upload => upload::compare(&wharf, &mut stage, options.dev, options.runs)?,
+            Subject::Attach => attach::compare(&wharf, &mut stage, options.runs)?,
         };
         println!("{}\n  {ratios}{}", title(*subject), goal(*subject));
     }
@@ -177,17 +179,11 @@ fn release_or_debug(dev: bool) -> Result<PathBuf> {
         .join(folder))
 }
 
-fn compare_builds(
-    wharf: &Path,
-    tree: &Path,
-    run_dir: &RunDir,
-    machine: &mut Machine,
-    runs: usize,
-) -> Result<Ratios> {
-    let (engine, buildx) = {
+fn compare_builds(wharf: &Path, tree: &Path, stage: &mut Stage, runs: usize) -> Result<Ratios> {
+    let engine = stage.engine()?;
+    let buildx = {
         let _lock = lock_set_up()?;
-        let engine = engine(run_dir, machine)?;
-        (engine, Buildx::get(&run_dir.service("bench")?)?)
+        Buildx::get(&stage.run_dir.service("bench")?)?
     };
     eprintln!("comparing with {}", buildx.version()?);
     let ours = || {
@@ -203,28 +199,6 @@ fn compare_builds(
         )
     };
     in_turns(runs, ours, theirs)
-}
-
-/// The engine to measure on, with the image that everything starts from. Call it with the set-up lock held.
-fn engine(run_dir: &RunDir, machine: &mut Machine) -> Result<String> {
-    let engine = match known("WHARF_TEST_ENGINE", "engine").or_else(engine::of_the_machine) {
-        Some(address) => address,
-        None => engine::start(run_dir, machine)?,
-    };
-    machine.program("docker", &["docker-cli"])?;
-    images::import(&engine, &images::busybox(machine)?)?;
-    Ok(engine)
-}
-
-fn place(run_dir: &RunDir, machine: &mut Machine) -> Result<Place> {
-    let _lock = lock_set_up()?;
-    Ok(Place {
-        engine: engine(run_dir, machine)?,
-        registry: match known("WHARF_TEST_REGISTRY", "registry") {
-            Some(address) => address,
-            None => registry::start(run_dir, machine)?,
-        },
-    })
 }
 
 fn compare_archives(wharf: &Path, tree: &Path, machine: &mut Machine, runs: usize) -> Result<Ratios> {

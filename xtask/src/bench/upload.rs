@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::ratio::Ratios;
+use super::stage::Stage;
 use super::{in_turns, profile, release_or_debug, sample, timed};
 use crate::process::{capture, cargo, command, run, run_quietly};
-use crate::services::machine::Machine;
-use crate::services::run_dir::RunDir;
-use crate::services::{amazon, known, lock_set_up};
+use crate::services::{amazon, lock_set_up};
 
 /// Content of the context, in MiB.
 const SIZE_MIB: usize = 1024;
 /// Pairs of runs at most: each moves the whole context twice.
-const MOST_RUNS: usize = 5;
+const MOST_RUNS: usize = 15;
 /// What the process may have in memory at most, in MiB.
 const MEMORY_GOAL_MIB: u64 = 128;
 const BUCKET: &str = "s3://wharf-bench";
@@ -32,14 +31,8 @@ struct Upload {
 }
 
 /// Compares an upload that archives on the way with one of the finished archive, and says what memory ours took.
-pub(super) fn compare(
-    wharf: &Path,
-    run_dir: &RunDir,
-    machine: &mut Machine,
-    dev: bool,
-    runs: usize,
-) -> Result<Ratios> {
-    let upload = Upload::prepare(wharf, run_dir, machine, dev)?;
+pub(super) fn compare(wharf: &Path, stage: &mut Stage, dev: bool, runs: usize) -> Result<Ratios> {
+    let upload = Upload::prepare(wharf, stage, dev)?;
     let most_memory = Cell::new(0);
     let ours = || {
         let (time, memory) = upload.ours()?;
@@ -57,7 +50,8 @@ pub(super) fn compare(
 }
 
 impl Upload {
-    fn prepare(wharf: &Path, run_dir: &RunDir, machine: &mut Machine, dev: bool) -> Result<Upload> {
+    fn prepare(wharf: &Path, stage: &mut Stage, dev: bool) -> Result<Upload> {
+        let Stage { run_dir, machine, .. } = stage;
         let folder = run_dir.service("bench")?.join("upload");
         let (context, archive) = (folder.join("context"), folder.join("context.zip"));
         sample::write_weights(&context, SIZE_MIB)?;
@@ -76,10 +70,7 @@ impl Upload {
             Upload {
                 program: build(dev)?,
                 aws: amazon::aws_command(machine)?,
-                address: match known("WHARF_TEST_AWS", "amazon") {
-                    Some(address) => address,
-                    None => amazon::start(run_dir, machine)?,
-                },
+                address: amazon::start_to_measure(run_dir, machine)?,
                 context,
                 archive,
             }

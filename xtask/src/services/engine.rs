@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
+use super::bridge;
 use super::http::status_of_socket;
 use super::machine::{Machine, find, is_root, privileged, remove};
 use super::run_dir::{RunDir, ServiceDir, stop_unit};
 use super::storage::{free_folder, occupy};
-use crate::process::{capture, command, run_quietly};
+use crate::process::{capture, command};
 
 /// Where an engine that the machine runs for everybody listens.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -39,7 +40,7 @@ pub(crate) fn start_as(name: &str, run_dir: &RunDir, machine: &mut Machine) -> R
     let daemon = install(&service, machine)?;
     let data = data_root(name)?;
     service.note("mounts", &data.to_string_lossy())?;
-    let bridge = make_bridge(&service)?;
+    let bridge = bridge::make(&service)?;
     let socket = service.join("docker.sock");
     service.start(daemon_command(&daemon, &service, &data, &bridge)?, || {
         answers(&socket)
@@ -90,24 +91,6 @@ fn daemon_command(daemon: &Path, service: &ServiceDir, data: &Path, bridge: &str
         command.args(["--group", &nix::unistd::getgid().to_string()]);
     }
     Ok(command)
-}
-
-/// A bridge for the containers of our engine, so that it gives away no address of another engine's network.
-fn make_bridge(service: &ServiceDir) -> Result<String> {
-    let exists = |name: &str| Path::new("/sys/class/net").join(name).exists();
-    let free = (0..50_u8)
-        .map(|number| (format!("wharf{number}"), number))
-        .find(|(name, _)| !exists(name));
-    let (name, number) = free.context("there are 50 bridges wharf0 to wharf49 already")?;
-    service.note("bridge", &name)?;
-    let address = format!("172.30.{}.1/24", 200 + number);
-    run_quietly(&mut privileged(
-        "ip",
-        ["link", "add", "name", &name, "type", "bridge"],
-    ))?;
-    run_quietly(&mut privileged("ip", ["address", "add", &address, "dev", &name]))?;
-    run_quietly(&mut privileged("ip", ["link", "set", "dev", &name, "up"]))?;
-    Ok(name)
 }
 
 /// A folder for what our engine keeps: there are several, for runs at the same time, and this is the first that no

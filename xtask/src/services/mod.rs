@@ -1,6 +1,7 @@
 //! The real services that tests run against: found on the machine, or set up and stopped again.
 
 pub(crate) mod amazon;
+mod bridge;
 mod cluster;
 pub(crate) mod engine;
 mod http;

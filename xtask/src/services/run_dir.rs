@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::bridge;
 use super::machine::{find, privileged, remove};
 use super::pid::{Process, kill_helpers_naming, terminate};
 use crate::process::{lock, running_child, succeeds, wait_for_undisturbed};
@@ -225,9 +226,7 @@ fn stop_service(folder: &Path) {
         .iter()
         .flat_map(|text| text.lines())
         .for_each(|folder| unmount_below(Path::new(folder)));
-    if let (Some(bridge), Some(ip)) = (read("bridge"), find("ip")) {
-        succeeds(&mut privileged(ip, ["link", "delete", &bridge]));
-    }
+    read("bridge").iter().for_each(|bridge| bridge::remove(bridge));
 }
 
 /// Stops a service of the machine, with systemd or without.
