@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use wharf_core::event::{BuildEvent, EventSink};
 use wharf_testkit::services;
 
-use crate::support::World;
+use crate::support::{World, no_line_is_lost};
 
 /// Passes everything on to the API server, unless it is cut.
 struct Proxy {
@@ -96,29 +96,12 @@ async fn a_build_survives_an_api_server_that_goes_away_and_no_line_is_lost() {
     let directory = tempfile::tempdir().unwrap();
     let (proxy, kubeconfig) = through_a_proxy(directory.path()).await;
     let subject = world.subject(config(&kubeconfig));
-    let dockerfile =
-        "FROM PARENT\nRUN i=0; while [ $i -lt 80 ]; do echo line-$i; i=$((i+1)); sleep 0.1; done\n";
-    let (request, _files) = subject.request("restart", dockerfile, &[]);
-    let (sink, mut stream) = EventSink::channel();
-    let build = subject.builder.build(request, sink);
-    let watch = async {
-        let mut lines = Vec::new();
-        while let Some(event) = stream.next().await {
-            if let BuildEvent::Log(line) = event.event
-                && line.line.starts_with("line-")
-            {
-                lines.push(line.line);
-                if [10, 40].contains(&lines.len()) {
-                    proxy.cut(4).await;
-                }
-            }
+    let cut = async |lines| {
+        if [10, 40].contains(&lines) {
+            proxy.cut(4).await;
         }
-        lines
     };
-    let (result, lines) = tokio::join!(build, watch);
-    assert!(result.is_ok(), "{}", result.unwrap_err().report());
-    let expected: Vec<String> = (0..80).map(|number| format!("line-{number}")).collect();
-    assert_eq!(lines, expected);
+    no_line_is_lost(&subject, "restart", 80, cut).await;
     world.is_empty().await;
 }
 

@@ -11,10 +11,9 @@ use std::process::{Child, Command, Stdio};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
-use wharf_core::event::{BuildEvent, EventSink};
 use wharf_testkit::services;
 
-use crate::support::{World, eventually};
+use crate::support::{World, eventually, no_line_is_lost};
 
 /// An API server of the test's own.
 struct ApiServer {
@@ -150,28 +149,11 @@ async fn an_api_server_that_is_restarted_ends_no_build_and_loses_no_line() {
     let mut server = ApiServer::start(directory.path());
     server.is_ready().await;
     let subject = world.subject(json!({"kubeconfig": server.kubeconfig()}));
-    let dockerfile =
-        "FROM PARENT\nRUN i=0; while [ $i -lt 200 ]; do echo line-$i; i=$((i+1)); sleep 0.1; done\n";
-    let (request, _files) = subject.request("restarted", dockerfile, &[]);
-    let (sink, mut stream) = EventSink::channel();
-    let build = subject.builder.build(request, sink);
-    let watch = async {
-        let mut lines = Vec::new();
-        while let Some(event) = stream.next().await {
-            if let BuildEvent::Log(line) = event.event
-                && line.line.starts_with("line-")
-            {
-                lines.push(line.line);
-                if lines.len() == 20 {
-                    server.restart().await;
-                }
-            }
+    let restart = async |lines| {
+        if lines == 20 {
+            server.restart().await;
         }
-        lines
     };
-    let (result, lines) = tokio::join!(build, watch);
-    assert!(result.is_ok(), "{}", result.unwrap_err().report());
-    let expected: Vec<String> = (0..200).map(|number| format!("line-{number}")).collect();
-    assert_eq!(lines, expected);
+    no_line_is_lost(&subject, "restarted", 200, restart).await;
     world.is_empty().await;
 }

@@ -12,6 +12,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 use wharf_builder_kaniko::{KanikoImageBuilder, KanikoImageBuilderConfig};
+use wharf_core::event::{BuildEvent, EventSink};
 use wharf_core::registry::ContainerRegistry;
 use wharf_testkit::services;
 use wharf_testkit::suite::Subject;
@@ -103,6 +104,38 @@ impl World {
         .await;
         found.into_inner().unwrap().unwrap()
     }
+}
+
+/// Builds an image that takes a tenth of a second for each line it prints. Every line must arrive once and in order, whatever
+/// happens meanwhile: `arrived` is told how many have come.
+pub(crate) async fn no_line_is_lost(
+    subject: &Subject,
+    name: &str,
+    lines: usize,
+    mut arrived: impl AsyncFnMut(usize),
+) {
+    let dockerfile = format!(
+        "FROM PARENT\nRUN i=0; while [ $i -lt {lines} ]; do echo line-$i; i=$((i+1)); sleep 0.1; done\n"
+    );
+    let (request, _files) = subject.request(name, &dockerfile, &[]);
+    let (sink, mut stream) = EventSink::channel();
+    let build = subject.builder.build(request, sink);
+    let watch = async {
+        let mut seen = Vec::new();
+        while let Some(event) = stream.next().await {
+            if let BuildEvent::Log(line) = event.event
+                && line.line.starts_with("line-")
+            {
+                seen.push(line.line);
+                arrived(seen.len()).await;
+            }
+        }
+        seen
+    };
+    let (result, seen) = tokio::join!(build, watch);
+    assert!(result.is_ok(), "{}", result.unwrap_err().report());
+    let expected: Vec<String> = (0..lines).map(|number| format!("line-{number}")).collect();
+    assert_eq!(seen, expected);
 }
 
 impl Drop for World {
