@@ -300,10 +300,11 @@ impl ImageBuilder for AwsImageBuilder {
             .collect()
     }
 
-    /// Stops the builds of the project and deletes the stored passwords whose process has ended. A context that was
-    /// uploaded stays for the next build of the same files, or for the bucket's lifecycle rule.
-    async fn collect_garbage(&self, policy: &GarbagePolicy) -> Result<Vec<Leftover>> {
-        garbage::collect(&self.access, &self.config, policy).await
+    /// Stops the builds of the project and deletes the stored passwords and, unless `keep_context` is set, the uploaded
+    /// contexts whose process has ended.
+    async fn collect_garbage(&self, stack: &Stack, policy: &GarbagePolicy) -> Result<Vec<Leftover>> {
+        let store = stack.artifact_store.as_deref();
+        garbage::collect(&self.access, &self.config, store, policy).await
     }
 
     async fn build(&self, request: BuildRequest, events: EventSink) -> Result<BuildOutcome> {

@@ -1,22 +1,25 @@
-//! What killed processes have left in AWS: builds that run on, and stored passwords.
+//! What killed processes have left in AWS: builds that run on, stored passwords, and uploaded contexts.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_codebuild::types::{Build, SortOrderType, StatusType};
 use aws_sdk_secretsmanager::primitives::DateTime;
-use wharf_aws::{AwsAccess, SdkConfig, from_sdk};
+use wharf_aws::{AwsAccess, S3Location, SdkConfig, from_sdk};
 use wharf_core::Result;
+use wharf_core::artifact_store::ArtifactStore;
 use wharf_core::builder::{GarbagePolicy, Leftover, Owner};
 use wharf_core::flavor::known::{AwsImageBuilderConfig, PasswordStore};
 
 use crate::cleanup::stop;
 use crate::environment::OWNER_VARIABLE;
 use crate::secret;
+use crate::source::FOLDER;
 
 /// No build that began earlier still runs: CodeBuild's longest limits are 8 hours in the queue and 36 hours of work.
 const LONGEST: Duration = Duration::from_secs(45 * 60 * 60);
 
-/// Stops the builds of a project and deletes the passwords that nobody needs.
+/// Stops the builds of a project, and deletes the passwords and the contexts that nobody needs.
 ///
 /// # Errors
 ///
@@ -24,34 +27,52 @@ const LONGEST: Duration = Duration::from_secs(45 * 60 * 60);
 pub(crate) async fn collect(
     access: &AwsAccess,
     config: &AwsImageBuilderConfig,
+    store: Option<&dyn ArtifactStore>,
     policy: &GarbagePolicy,
 ) -> Result<Vec<Leftover>> {
     let sdk = access.sdk().await?;
-    let mut leftovers = builds(&sdk, &config.code_build_project, policy).await?;
+    let mut found = builds(&sdk, &config.code_build_project, policy).await?;
     if config.registry_password_store == PasswordStore::SecretsManager {
-        leftovers.extend(passwords(&sdk, policy).await?);
+        found.leftovers.extend(passwords(&sdk, policy).await?);
     }
-    Ok(leftovers)
+    if let Some(store) = store.filter(|_| !config.keep_context) {
+        let contexts = contexts(store, &found.sources, policy).await?;
+        found.leftovers.extend(contexts);
+    }
+    Ok(found.leftovers)
 }
 
-async fn builds(sdk: &SdkConfig, project: &str, policy: &GarbagePolicy) -> Result<Vec<Leftover>> {
+/// What was found among the builds of a project.
+#[derive(Default)]
+struct Builds {
+    leftovers: Vec<Leftover>,
+    /// Where those that run on have their source: `bucket/key`.
+    sources: HashSet<String>,
+}
+
+async fn builds(sdk: &SdkConfig, project: &str, policy: &GarbagePolicy) -> Result<Builds> {
     let client = aws_sdk_codebuild::Client::new(sdk);
     let list = client
         .list_builds_for_project()
         .project_name(project)
         .sort_order(SortOrderType::Descending);
     let mut pages = list.into_paginator().send();
-    let mut leftovers = Vec::new();
+    let mut builds = Builds::default();
     while let Some(page) = pages.next().await {
         let page =
             page.map_err(|error| from_sdk("list the builds", "codebuild:ListBuildsForProject", error))?;
         let found = describe(&client, page.ids.unwrap_or_default()).await?;
-        for build in &found {
+        for build in found.iter().filter(|build| runs(build)) {
             if let Some((id, reason)) = reason(build, policy) {
                 if !policy.dry_run {
                     stop(&client, id).await?;
                 }
-                leftovers.push(leftover(format!("build {id}"), reason, policy));
+                builds
+                    .leftovers
+                    .push(leftover(format!("build {id}"), reason, policy));
+            } else {
+                let source = build.source().and_then(|source| source.location());
+                builds.sources.extend(source.map(str::to_owned));
             }
         }
         // The latest come first.
@@ -59,7 +80,11 @@ async fn builds(sdk: &SdkConfig, project: &str, policy: &GarbagePolicy) -> Resul
             break;
         }
     }
-    Ok(leftovers)
+    Ok(builds)
+}
+
+fn runs(build: &Build) -> bool {
+    build.build_status() == Some(&StatusType::InProgress)
 }
 
 /// A page of ids is as long as one call takes.
@@ -74,11 +99,8 @@ async fn describe(client: &aws_sdk_codebuild::Client, ids: Vec<String>) -> Resul
     Ok(builds)
 }
 
-/// Which build it is and why nobody needs it; none for a build that ended, may be needed, or is not wharf's.
+/// Which build it is and why nobody needs it; none for a build that may be needed, or is not wharf's.
 fn reason<'a>(build: &'a Build, policy: &GarbagePolicy) -> Option<(&'a str, String)> {
-    if build.build_status() != Some(&StatusType::InProgress) {
-        return None;
-    }
     let mut variables = build.environment()?.environment_variables().iter();
     let owner = variables.find(|variable| variable.name() == OWNER_VARIABLE)?;
     let owner = owner.value().parse::<Owner>().ok();
@@ -94,6 +116,31 @@ async fn passwords(sdk: &SdkConfig, policy: &GarbagePolicy) -> Result<Vec<Leftov
                 secret::delete(sdk, &stored.name).await?;
             }
             leftovers.push(leftover(format!("secret {}", stored.name), reason, policy));
+        }
+    }
+    Ok(leftovers)
+}
+
+/// Contexts that no build of the project is going to fetch. One of another project finds out and uploads it again.
+async fn contexts(
+    store: &dyn ArtifactStore,
+    in_use: &HashSet<String>,
+    policy: &GarbagePolicy,
+) -> Result<Vec<Leftover>> {
+    let mut leftovers = Vec::new();
+    for context in store.list(&format!("{FOLDER}/")).await? {
+        if in_use.contains(&S3Location::object(&context.uri)?) {
+            continue;
+        }
+        let Some(origin) = store.origin(&context.name).await? else {
+            continue;
+        };
+        let age = origin.stored.elapsed().unwrap_or_default();
+        if let Some(reason) = policy.reason(Some(&origin.owner), age) {
+            if !policy.dry_run {
+                store.delete(&context.name).await?;
+            }
+            leftovers.push(leftover(format!("build context {}", context.uri), reason, policy));
         }
     }
     Ok(leftovers)
@@ -162,7 +209,7 @@ mod tests {
             reason(&build(owner, status, hours), policy).is_some()
         };
         assert!(left(Some(&ended), StatusType::InProgress, 0, &plain));
-        assert!(!left(Some(&ended), StatusType::Succeeded, 0, &plain));
+        assert!(!runs(&build(Some(&ended), StatusType::Succeeded, 0)));
         assert!(!left(Some(&this), StatusType::InProgress, 3, &plain));
         assert!(left(Some(&this), StatusType::InProgress, 3, &aged));
         assert!(!left(Some(&this), StatusType::InProgress, 1, &aged));

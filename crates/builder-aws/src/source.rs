@@ -20,7 +20,7 @@ use wharf_core::{ArchiveFormat, BuildContext, ContextEntry, Error, ErrorKind, Fi
 use crate::plan::BuildPlan;
 
 /// ZenML's folder in the artifact store, so that rules for its lifetime hold here too.
-const FOLDER: &str = "code-build-contexts";
+pub(crate) const FOLDER: &str = "code-build-contexts";
 
 /// The source of one build.
 #[derive(Debug, Clone)]

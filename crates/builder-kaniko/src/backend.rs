@@ -233,7 +233,7 @@ impl ImageBuilder for KanikoImageBuilder {
         problem.into_iter().collect()
     }
 
-    async fn collect_garbage(&self, policy: &GarbagePolicy) -> Result<Vec<Leftover>> {
+    async fn collect_garbage(&self, _: &Stack, policy: &GarbagePolicy) -> Result<Vec<Leftover>> {
         let cluster = Cluster::open(&self.config).await?;
         garbage::collect(&cluster, policy).await.map_err(garbage::explain)
     }

@@ -11,6 +11,7 @@ use wharf::codebuild::AwsImageBuilder;
 use wharf::core::builder::{BuildRequest, GarbagePolicy, ImageBuilder, Leftover};
 use wharf::core::event::EventSink;
 use wharf::core::flavor::read_config;
+use wharf::core::stack::Stack;
 use wharf::core::{BuildContext, ErrorKind};
 use wharf_testkit::codebuild::Fault;
 use wharf_testkit::services;
@@ -125,6 +126,10 @@ async fn amazon_engine_registry_garbage_is_what_a_killed_process_left() {
 
 async fn collect(setup: &Setup) {
     let builder = AwsImageBuilder::new(read_config(object(builder(setup))).unwrap()).unwrap();
+    let stack = Stack {
+        artifact_store: Some(setup.store(json!({}))),
+        ..Stack::default()
+    };
     let ids: Vec<Value> = setup
         .service
         .builds()
@@ -142,15 +147,22 @@ async fn collect(setup: &Setup) {
         dry_run: true,
         older_than: None,
     };
-    let seen = mine(builder.collect_garbage(&policy).await.unwrap());
-    assert_eq!(setup.count("StopBuild"), 0);
+    let deleted = setup.count("s3:DELETE");
+    let seen = mine(builder.collect_garbage(&stack, &policy).await.unwrap());
+    assert_eq!((setup.count("StopBuild"), setup.count("s3:DELETE")), (0, deleted));
     policy.dry_run = false;
-    let removed = mine(builder.collect_garbage(&policy).await.unwrap());
+    let removed = mine(builder.collect_garbage(&stack, &policy).await.unwrap());
     assert!(removed.iter().all(|found| found.removed) && !seen.iter().any(|found| found.removed));
     assert_eq!(removed[0].what, format!("build {}", ids[1].as_str().unwrap()));
     assert!(
         removed[1].what.starts_with("secret wharf/registry-password/"),
         "{removed:?}"
+    );
+    assert!(removed[2].what.starts_with("build context s3://"), "{removed:?}");
+    assert_eq!(
+        setup.service.objects(&setup.name).await.len(),
+        1,
+        "what the waiting build needs stays"
     );
     let whats = |found: &[Leftover]| found.iter().map(|found| found.what.clone()).collect::<Vec<_>>();
     assert_eq!(whats(&seen), whats(&removed));
@@ -159,7 +171,7 @@ async fn collect(setup: &Setup) {
         .until(async || setup.service.builds()[1]["buildStatus"] == "STOPPED")
         .await;
     assert_eq!(setup.service.builds()[2]["buildStatus"], "IN_PROGRESS");
-    assert_eq!(mine(builder.collect_garbage(&policy).await.unwrap()), []);
+    assert_eq!(mine(builder.collect_garbage(&stack, &policy).await.unwrap()), []);
 }
 
 /// Not a test of its own: the process that the tests above kill.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use wharf::core::artifact_store::{ArtifactStore, ArtifactStream};
+use wharf::core::builder::Owner;
 use wharf::core::{Error, ErrorKind, Result};
 use wharf_testkit::codebuild::Fault;
 
@@ -44,6 +45,8 @@ async fn amazon_engine_small_and_large_objects_come_back_as_they_were() {
         assert_eq!((stored.size, stored.name.as_str()), ((size * MIB) as u64, name));
         assert_eq!(stored.uri, format!("s3://{}/store/{name}", setup.name));
         assert!(read(store.as_ref(), name).await == chunks.concat(), "{name}");
+        let origin = store.origin(name).await.unwrap().unwrap();
+        assert_eq!(origin.owner, Owner::this_process());
     }
     assert_eq!(
         setup.count("s3:POST"),
@@ -61,6 +64,7 @@ async fn amazon_engine_small_and_large_objects_come_back_as_they_were() {
     store.delete("a/small").await.unwrap();
     store.delete("a/small").await.unwrap();
     assert!(store.info("a/small").await.unwrap().is_none());
+    assert!(store.origin("a/small").await.unwrap().is_none());
     assert_eq!(
         store.get("a/small").await.err().unwrap().kind(),
         ErrorKind::NotFound

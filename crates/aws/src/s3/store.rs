@@ -5,16 +5,17 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::MultipartUpload;
 use futures_util::stream;
-use wharf_core::artifact_store::{ArtifactInfo, ArtifactStore, ArtifactStream, check_name};
+use wharf_core::artifact_store::{ArtifactInfo, ArtifactOrigin, ArtifactStore, ArtifactStream, check_name};
 use wharf_core::flavor::Flavor;
 use wharf_core::flavor::known::S3ArtifactStoreConfig;
 use wharf_core::{Error, ErrorKind, Result};
 
 use super::S3Location;
 use super::settings::Settings;
-use super::upload::Target;
+use super::upload::{OWNER_METADATA, Target};
 use crate::{AwsAccess, from_sdk};
 
 /// Unfinished uploads of the same object that are older than this belong to nobody any more.
@@ -82,6 +83,25 @@ impl S3ArtifactStore {
             encryption: self.settings.encryption.clone(),
             kms_key: self.settings.kms_key.clone(),
         })
+    }
+
+    async fn head(&self, name: &str) -> Result<Option<HeadObjectOutput>> {
+        let target = self.target(name).await?;
+        let answer = target
+            .client
+            .head_object()
+            .bucket(&target.bucket)
+            .key(&target.key)
+            .send()
+            .await;
+        let answer = answer
+            .map_err(|error| self.about(name)(from_sdk("look for an object in S3", "s3:GetObject", error)));
+        match answer {
+            Ok(head) => Ok(Some(head)),
+            // A bucket that does not exist answers the same; whoever stores something learns it.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn about(&self, name: &str) -> impl Fn(Error) -> Error + use<> {
@@ -162,32 +182,22 @@ impl ArtifactStore for S3ArtifactStore {
     }
 
     async fn info(&self, name: &str) -> Result<Option<ArtifactInfo>> {
-        let target = self.target(name).await?;
-        let answer = target
-            .client
-            .head_object()
-            .bucket(&target.bucket)
-            .key(&target.key)
-            .send()
-            .await;
-        match answer {
-            Ok(head) => {
-                let size = head
-                    .content_length
-                    .and_then(|size| u64::try_from(size).ok())
-                    .unwrap_or_default();
-                Ok(Some(self.describe(name, size)))
-            }
-            Err(error) => {
-                let error = self.about(name)(from_sdk("look for an object in S3", "s3:GetObject", error));
-                // A bucket that does not exist answers the same; whoever stores something learns it.
-                if error.kind() == ErrorKind::NotFound {
-                    Ok(None)
-                } else {
-                    Err(error)
-                }
-            }
-        }
+        let head = self.head(name).await?;
+        Ok(head.map(|head| {
+            let size = head.content_length.and_then(|size| u64::try_from(size).ok());
+            self.describe(name, size.unwrap_or_default())
+        }))
+    }
+
+    /// Known of what wharf stored: the owner is in the object's metadata.
+    async fn origin(&self, name: &str) -> Result<Option<ArtifactOrigin>> {
+        let head = self.head(name).await?;
+        Ok(head.and_then(|head| {
+            Some(ArtifactOrigin {
+                owner: head.metadata()?.get(OWNER_METADATA)?.parse().ok()?,
+                stored: SystemTime::try_from(*head.last_modified()?).ok()?,
+            })
+        }))
     }
 
     async fn get(&self, name: &str) -> Result<ArtifactStream> {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use tokio::runtime::Handle;
 use wharf_core::artifact_store::ArtifactStream;
+use wharf_core::builder::Owner;
 use wharf_core::{Error, ErrorKind, Result};
 
 use super::parts::{self, Part};
@@ -21,6 +22,9 @@ const PARALLEL: usize = 4;
 
 /// How long the parts of an upload that failed may take to be removed.
 const ABORT: Duration = Duration::from_secs(20);
+
+/// Which process stored an object, among what S3 keeps beside it.
+pub(super) const OWNER_METADATA: &str = "wharf-owner";
 
 /// Where one object goes.
 #[derive(Debug, Clone)]
@@ -66,6 +70,7 @@ impl Target {
             .put_object()
             .bucket(&self.bucket)
             .key(&self.key)
+            .metadata(OWNER_METADATA, Owner::this_process().to_string())
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
@@ -102,6 +107,7 @@ impl<'a> Upload<'a> {
             .create_multipart_upload()
             .bucket(&target.bucket)
             .key(&target.key)
+            .metadata(OWNER_METADATA, Owner::this_process().to_string())
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .set_server_side_encryption(target.encryption())
             .set_ssekms_key_id(target.kms_key.clone())

@@ -8,6 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 use wharf_core::ErrorKind;
+use wharf_core::stack::Stack;
 use wharf_testkit::services;
 use wharf_testkit::suite::Built;
 
@@ -166,7 +167,14 @@ async fn the_documented_role_is_enough() {
         .await
         .outcome();
     let policy = wharf_core::builder::GarbagePolicy::default();
-    assert_eq!(subject.builder.collect_garbage(&policy).await.unwrap(), []);
+    assert_eq!(
+        subject
+            .builder
+            .collect_garbage(&Stack::default(), &policy)
+            .await
+            .unwrap(),
+        []
+    );
     world.is_empty().await;
 }
 

@@ -17,7 +17,7 @@ use crate::{exit_code, wiring};
 /// Asks the builder to clean up, and prints what it found.
 ///
 /// # Errors
-/// As [`target::builder`], and whatever the builder's backend answers.
+/// As [`target::without_registry`], and whatever the builder's backend answers.
 pub async fn run(global: &GlobalArgs, args: &GcArgs) -> Result<u8, Failure> {
     let policy = GarbagePolicy {
         older_than: args.older_than.as_deref().map(duration).transpose()?,
@@ -27,10 +27,11 @@ pub async fn run(global: &GlobalArgs, args: &GcArgs) -> Result<u8, Failure> {
         stack_file: args.stack_file.clone(),
         flavor: args.flavor.clone(),
         settings: args.settings.clone(),
+        artifact_store: args.artifact_store.clone(),
         ..TargetArgs::default()
     };
-    let builder = target::builder(&named, &wiring::flavors())?;
-    let found = builder.collect_garbage(&policy).await?;
+    let (builder, stack) = target::without_registry(&named, &wiring::flavors())?;
+    let found = builder.collect_garbage(&stack, &policy).await?;
     output::print(global.output, &Found(found))?;
     Ok(exit_code::OK)
 }

@@ -4,12 +4,14 @@ mod local;
 
 use std::fmt::Debug;
 use std::pin::Pin;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 
 pub use self::local::{LocalArtifactStore, LocalArtifactStoreConfig};
+use crate::builder::Owner;
 use crate::{Error, ErrorKind, Result};
 
 /// The content of an artifact while it moves. An `Err` in it means that the artifact must not be stored.
@@ -24,6 +26,15 @@ pub struct ArtifactInfo {
     pub uri: String,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// Who stored an artifact, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactOrigin {
+    /// The process that stored it.
+    pub owner: Owner,
+    /// When the store had all of it, by the store's clock.
+    pub stored: SystemTime,
 }
 
 /// A place for files, such as a bucket.
@@ -54,6 +65,17 @@ pub trait ArtifactStore: Debug + Send + Sync {
     ///
     /// When the store could not be asked.
     async fn info(&self, name: &str) -> Result<Option<ArtifactInfo>>;
+
+    /// Who stored an artifact, and when: for finding what killed processes have left. `None` when there is none of
+    /// that name, or the store does not know, which is the default.
+    ///
+    /// # Errors
+    ///
+    /// When the store could not be asked.
+    async fn origin(&self, name: &str) -> Result<Option<ArtifactOrigin>> {
+        let _ = name;
+        Ok(None)
+    }
 
     /// The content of an artifact.
     ///

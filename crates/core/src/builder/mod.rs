@@ -75,14 +75,14 @@ pub trait ImageBuilder: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Removes what builds have left behind that were killed, and nothing that a running build needs. Returns
-    /// what was found; the default finds nothing.
+    /// Removes what builds have left behind that were killed, and nothing that a running build needs; in the stack's
+    /// artifact store, too, if it has one. Returns what was found; the default finds nothing.
     ///
     /// # Errors
     ///
     /// When the backend could not be asked, or refused to remove something.
-    async fn collect_garbage(&self, policy: &GarbagePolicy) -> Result<Vec<Leftover>> {
-        let _ = policy;
+    async fn collect_garbage(&self, stack: &Stack, policy: &GarbagePolicy) -> Result<Vec<Leftover>> {
+        let _ = (stack, policy);
         Ok(Vec::new())
     }
 

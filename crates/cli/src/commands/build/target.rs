@@ -102,13 +102,23 @@ fn spec(args: &TargetArgs, flavors: &FlavorRegistry) -> Result<StackSpec> {
     })
 }
 
-/// The image builder that the arguments name, whatever the rest of the stack is.
+/// The image builder that the arguments name, and its stack as far as it is needed where nothing is pushed.
 ///
 /// # Errors
 /// As [`target`].
-pub fn builder(args: &TargetArgs, flavors: &FlavorRegistry) -> Result<Arc<dyn ImageBuilder>> {
-    let builder = spec(args, flavors)?.image_builder.unwrap_or_else(default_builder);
-    flavors.image_builder(&builder.flavor, builder.config)
+pub fn without_registry(
+    args: &TargetArgs,
+    flavors: &FlavorRegistry,
+) -> Result<(Arc<dyn ImageBuilder>, Stack)> {
+    let mut spec = spec(args, flavors)?;
+    spec.container_registry = None;
+    spec.image_builder.get_or_insert_with(default_builder);
+    if let Some(uri) = &args.artifact_store {
+        spec.artifact_store = Some(artifact_store_at(uri));
+    }
+    let stack = flavors.stack(&spec)?;
+    let builder = stack.image_builder.clone().ok_or_else(no_builder)?;
+    Ok((builder, stack))
 }
 
 /// The stack that a pipeline's images are planned and built for, validated. The builder is always there; without
