@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::{ResourceQuota, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
 use wharf_core::ErrorKind;
 use wharf_core::stack::Stack;
 use wharf_testkit::services;
 use wharf_testkit::suite::Built;
 
-use crate::support::{World, eventually, facts, is_running};
+use crate::support::{World, facts, is_running, until};
 
 const SLOW: &str = "FROM PARENT\nRUN echo begun && sleep 600\n";
 
@@ -120,13 +120,12 @@ async fn an_exceeded_quota_is_told_before_anything_is_made() {
         .create(&PostParams::default(), &serde_json::from_value(quota).unwrap())
         .await
         .unwrap();
-    eventually("the quota counts", async || {
-        quotas
-            .get("none")
-            .await
-            .unwrap()
-            .status
-            .is_some_and(|status| status.hard.is_some())
+    let counts = |quota: &ResourceQuota| {
+        let status = quota.status.as_ref();
+        status.is_some_and(|status| status.hard.is_some())
+    };
+    until(&quotas, &ListParams::default(), |quotas| {
+        quotas.iter().any(counts)
     })
     .await;
     let (built, _) = failed(&world, json!({}), SLOW).await;
@@ -240,16 +239,15 @@ async fn token(world: &World) -> String {
         .create(&PostParams::default(), &serde_json::from_value(asked).unwrap())
         .await
         .unwrap();
-    let read = async || {
-        secrets
-            .get("builder-token")
-            .await
-            .unwrap()
-            .data
-            .and_then(|mut data| data.remove("token"))
+    let token = |secret: &Secret| {
+        let ours = secret.metadata.name.as_deref() == Some("builder-token");
+        secret.data.as_ref()?.get("token").cloned().filter(|_| ours)
     };
-    eventually("the account's token", async || read().await.is_some()).await;
-    String::from_utf8(read().await.unwrap().0).unwrap()
+    let all = until(&secrets, &ListParams::default(), |secrets| {
+        secrets.iter().any(|secret| token(secret).is_some())
+    })
+    .await;
+    String::from_utf8(all.iter().find_map(token).unwrap().0).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,13 +7,14 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
 use wharf_testkit::services;
 
-use crate::support::{World, eventually, no_line_is_lost};
+use crate::support::{PATIENCE, World, no_line_is_lost};
 
 /// An API server of the test's own.
 struct ApiServer {
@@ -55,8 +56,19 @@ impl ApiServer {
         self.folder.join("kubeconfig")
     }
 
+    /// Asks until it answers: before that there is nobody who could tell.
     async fn is_ready(&self) {
-        eventually("the API server answers", async || self.answers().await).await;
+        let asked = async {
+            let mut pause = tokio::time::interval(Duration::from_millis(100));
+            while !self.answers().await {
+                pause.tick().await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, asked).await;
+        assert!(
+            in_time.is_ok(),
+            "the API server does not answer within {PATIENCE:?}"
+        );
     }
 
     async fn answers(&self) -> bool {

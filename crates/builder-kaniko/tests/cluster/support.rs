@@ -1,15 +1,18 @@
 //! A namespace of one's own in the cluster, and builds in it.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, ServiceAccount};
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wharf_builder_kaniko::{KanikoImageBuilder, KanikoImageBuilderConfig};
 use wharf_core::event::{BuildEvent, EventSink};
@@ -19,7 +22,7 @@ use wharf_testkit::suite::Subject;
 
 /// How long the cluster may take for something that it does by itself. A kubelet of 1.20 takes up to a minute to give a
 /// pod back that was deleted before it ran.
-const PATIENCE: Duration = Duration::from_secs(150);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A namespace that goes with the test.
 pub(crate) struct World {
@@ -38,9 +41,9 @@ impl World {
         let namespaces: Api<Namespace> = Api::all(world.client.clone());
         namespaces.create(&PostParams::default(), &object).await.unwrap();
         // Without its own account no pod is let in.
-        let accounts: Api<ServiceAccount> = world.api();
-        eventually("the namespace's service account", async || {
-            accounts.get_opt("default").await.unwrap().is_some()
+        let is_default = |account: &ServiceAccount| account.metadata.name.as_deref() == Some("default");
+        until(&world.api(), &ListParams::default(), |accounts| {
+            accounts.iter().any(is_default)
         })
         .await;
         world
@@ -78,31 +81,46 @@ impl World {
     /// Waits until nothing of any build is left.
     pub(crate) async fn is_empty(&self) {
         let of_builds = ListParams::default().labels("wharf/build");
-        let (jobs, pods, secrets) = (self.api::<Job>(), self.api::<Pod>(), self.api::<Secret>());
-        eventually("nothing is left", async || {
-            jobs.list(&of_builds).await.unwrap().items.is_empty()
-                && pods.list(&of_builds).await.unwrap().items.is_empty()
-                && secrets.list(&of_builds).await.unwrap().items.is_empty()
-        })
-        .await;
+        until(&self.api::<Job>(), &of_builds, <[Job]>::is_empty).await;
+        until(&self.api::<Pod>(), &of_builds, <[Pod]>::is_empty).await;
+        until(&self.api::<Secret>(), &of_builds, <[Secret]>::is_empty).await;
     }
 
     /// The pod of the one build in the namespace, once this holds for it.
     pub(crate) async fn pod(&self, holds: impl Fn(&Pod) -> bool) -> Pod {
-        let pods: Api<Pod> = self.api();
-        let found = std::sync::Mutex::new(None);
-        eventually("the build's pod", async || {
-            let list = pods
-                .list(&ListParams::default())
-                .await
-                .unwrap_or_else(|_| panic!("a list of pods"));
-            let pod = list.items.into_iter().find(|pod| holds(pod));
-            let is_there = pod.is_some();
-            *found.lock().unwrap() = pod;
-            is_there
+        let pods = until(&self.api(), &ListParams::default(), |pods: &[Pod]| {
+            pods.iter().any(&holds)
         })
         .await;
-        found.into_inner().unwrap().unwrap()
+        pods.into_iter().find(|pod| holds(pod)).unwrap()
+    }
+}
+
+/// Waits until this holds for the objects that are there, and gives them. The cluster tells when it is worth to look again.
+pub(crate) async fn until<K>(api: &Api<K>, which: &ListParams, holds: impl Fn(&[K]) -> bool) -> Vec<K>
+where
+    K: Clone + Debug + DeserializeOwned + kube::Resource<DynamicType = ()>,
+{
+    let changes = WatchParams {
+        label_selector: which.label_selector.clone(),
+        ..WatchParams::default()
+    };
+    let watched = async {
+        loop {
+            let list = api.list(which).await.unwrap();
+            if holds(&list.items) {
+                return list.items;
+            }
+            let version = list.metadata.resource_version.unwrap();
+            let mut news = api.watch(&changes, &version).await.unwrap().boxed();
+            // Something has changed, or the watch has ended.
+            let _ = news.next().await;
+        }
+    };
+    let kind = K::kind(&());
+    match tokio::time::timeout(PATIENCE, watched).await {
+        Ok(objects) => objects,
+        Err(_) => panic!("{kind}: not as expected within {PATIENCE:?}"),
     }
 }
 
@@ -165,20 +183,6 @@ pub(crate) async fn client() -> Client {
         .await
         .unwrap();
     Client::try_from(config).unwrap()
-}
-
-/// Asks until it holds.
-pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let asked = async {
-        let mut pause = tokio::time::interval(Duration::from_millis(100));
-        while !holds().await {
-            pause.tick().await;
-        }
-    };
-    assert!(
-        tokio::time::timeout(PATIENCE, asked).await.is_ok(),
-        "{what}: not within {PATIENCE:?}"
-    );
 }
 
 pub(crate) fn is_running(pod: &Pod) -> bool {
