@@ -9,6 +9,7 @@ use anyhow::Result;
 use super::bridge;
 use super::http::status_of_socket;
 use super::machine::{Machine, find, is_root, privileged, remove};
+use super::mounts;
 use super::run_dir::{RunDir, ServiceDir, stop_unit};
 use super::storage::{free_folder, occupy};
 use crate::process::{capture, command};
@@ -99,6 +100,7 @@ fn data_root(kind: &str) -> Result<PathBuf> {
     let data = free_folder(kind)?;
     if data.is_dir() && size_in_mib(&data) > DATA_LIMIT {
         eprintln!("emptying {}: it holds more than {DATA_LIMIT} MiB", data.display());
+        mounts::unmount(&data);
         remove(&data)?;
     }
     // An engine that finds the bridge of its last run here deletes that bridge's rules, also when another engine uses

@@ -7,6 +7,7 @@ pub(crate) mod engine;
 mod http;
 pub(crate) mod images;
 pub(crate) mod machine;
+mod mounts;
 mod pid;
 mod podman;
 pub(crate) mod registry;

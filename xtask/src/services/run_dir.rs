@@ -11,7 +11,6 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +23,7 @@ use anyhow::{Context, Result, bail};
 
 use super::bridge;
 use super::machine::{find, privileged, remove};
+use super::mounts;
 use super::pid::{Process, kill_helpers_naming, terminate};
 use crate::process::{lock, running_child, succeeds, wait_for_undisturbed};
 
@@ -210,7 +210,7 @@ fn stop_all(folder: &Path) {
     let services = subfolders(folder);
     services.iter().for_each(|service| stop_service(service));
     kill_helpers_naming(&folder.to_string_lossy());
-    unmount_below(folder);
+    mounts::unmount(folder);
     if let Err(error) = remove(folder) {
         eprintln!("could not remove {}: {error:#}", folder.display());
     }
@@ -225,7 +225,7 @@ fn stop_service(folder: &Path) {
     read("mounts")
         .iter()
         .flat_map(|text| text.lines())
-        .for_each(|folder| unmount_below(Path::new(folder)));
+        .for_each(|folder| mounts::unmount(Path::new(folder)));
     read("bridge").iter().for_each(|bridge| bridge::remove(bridge));
 }
 
@@ -265,23 +265,6 @@ fn subfolders(folder: &Path) -> Vec<PathBuf> {
     entries
         .map(|entry| entry.path())
         .filter(|path| path.is_dir())
-        .collect()
-}
-
-fn unmount_below(folder: &Path) {
-    let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    for point in mount_points(&mounts, folder).into_iter().rev() {
-        succeeds(&mut privileged("umount", [Path::new("--lazy"), &point]));
-    }
-}
-
-/// The mount points inside `folder`, in the order they were mounted: field 5 of each line, see proc(5).
-fn mount_points(mountinfo: &[u8], folder: &Path) -> Vec<PathBuf> {
-    let lines = mountinfo.split(|byte| *byte == b'\n');
-    let points = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    let points = points.map(|point| PathBuf::from(std::ffi::OsStr::from_bytes(point)));
-    points
-        .filter(|point| point.starts_with(folder) && point != folder)
         .collect()
 }
 
@@ -342,24 +325,6 @@ fn on_signal() {
 mod tests {
     use super::*;
     use crate::process::command;
-
-    const MOUNTS: &[u8] = b"1 0 8:1 / / rw - ext4 /dev/vda rw\n\
-        2 1 0:5 / /tmp/run/engine rw - tmpfs t rw\n\
-        3 2 0:6 / /tmp/run/engine/netns/a rw - nsfs n rw\n\
-        4 1 0:7 / /tmp/running rw - tmpfs t rw\n";
-
-    #[test]
-    fn only_mounts_inside_the_folder_are_found() {
-        let found = mount_points(MOUNTS, Path::new("/tmp/run"));
-        assert_eq!(
-            found,
-            [Path::new("/tmp/run/engine"), Path::new("/tmp/run/engine/netns/a")]
-        );
-        assert_eq!(
-            mount_points(MOUNTS, Path::new("/tmp/run/engine/netns/a")).len(),
-            0
-        );
-    }
 
     #[test]
     fn a_folder_must_be_ours() {
