@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wharf::aws::S3ArtifactStore;
 use wharf::codebuild::AwsImageBuilder;
+use wharf::core::artifact_store::ArtifactStore;
 use wharf::core::builder::{BuildRequest, GarbagePolicy, ImageBuilder, Leftover};
 use wharf::core::event::EventSink;
 use wharf::core::flavor::read_config;
@@ -89,11 +90,18 @@ async fn amazon_engine_registry_what_a_killed_process_left_is_used_and_removed()
     setup.assert_nothing_is_left().await;
 }
 
-/// Three builds: one whose process was killed, one whose process waits for it, and one that has ended.
+/// Three builds: one whose process was killed, one whose process waits for it, and one that has ended. The context of the
+/// second was uploaded by a process that was killed before it could start a build.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Amazon's services, a Docker engine and a registry"]
 async fn amazon_engine_registry_garbage_is_what_a_killed_process_left() {
     let setup = Setup::new().await;
+    let (awaited, awaited_directory) = setup.request("FROM PARENT\nRUN sleep 500\n", &[]);
+    setup.service.fail("StartBuild", Fault::Throttled, 1000);
+    let victim = Victim::start(&setup, &awaited, awaited_directory.path(), false);
+    victim.kill_after(setup.service.called("StartBuild")).await;
+    setup.service.heal();
+
     setup.build_file(json!({}), "FROM PARENT\n").await.outcome();
     let (mut request, directory) = setup.request("FROM PARENT\nRUN sleep 600\n", &[]);
     let registry = services::registry_with_password(None);
@@ -110,11 +118,9 @@ async fn amazon_engine_registry_garbage_is_what_a_killed_process_left() {
     let victim = Victim::start(&setup, &request, directory.path(), true);
     victim.kill_after(runs(1)).await;
 
-    let (mut request, _directory) = setup.request("FROM PARENT\nRUN sleep 500\n", &[]);
-    request.options.no_cache = true;
-    let cancel = request.cancel.clone();
+    let cancel = awaited.cancel.clone();
     let waiting = setup.builder(json!({}));
-    let waits = waiting.build(request, EventSink::discard());
+    let waits = waiting.build(awaited, EventSink::discard());
     let collects = async {
         runs(2).await;
         collect(&setup).await;
@@ -126,8 +132,9 @@ async fn amazon_engine_registry_garbage_is_what_a_killed_process_left() {
 
 async fn collect(setup: &Setup) {
     let builder = AwsImageBuilder::new(read_config(object(builder(setup))).unwrap()).unwrap();
+    let store = setup.store(json!({}));
     let stack = Stack {
-        artifact_store: Some(setup.store(json!({}))),
+        artifact_store: Some(Arc::clone(&store) as _),
         ..Stack::default()
     };
     let ids: Vec<Value> = setup
@@ -159,11 +166,10 @@ async fn collect(setup: &Setup) {
         "{removed:?}"
     );
     assert!(removed[2].what.starts_with("build context s3://"), "{removed:?}");
-    assert_eq!(
-        setup.service.objects(&setup.name).await.len(),
-        1,
-        "what the waiting build needs stays"
-    );
+    let left = store.list("").await.unwrap();
+    assert_eq!(left.len(), 1, "what the waiting build needs stays: {left:?}");
+    let origin = store.origin(&left[0].name).await.unwrap().unwrap();
+    assert!(origin.owner.has_ended(), "and not for who uploaded it");
     let whats = |found: &[Leftover]| found.iter().map(|found| found.what.clone()).collect::<Vec<_>>();
     assert_eq!(whats(&seen), whats(&removed));
     setup

@@ -209,7 +209,7 @@ fn copy(
     let mut read = 0;
     loop {
         // One more than there should be, so that the end is met, and a file that has grown.
-        let rest = usize::try_from(entry.size - read).unwrap_or(usize::MAX);
+        let rest = usize::try_from(entry.size.saturating_sub(read)).unwrap_or(usize::MAX);
         let wanted = rest.saturating_add(1).min(SEGMENT);
         piece.resize(wanted, 0);
         let length = fill(&mut content, piece).map_err(read_error)?;
